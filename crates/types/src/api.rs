@@ -1,0 +1,121 @@
+//! JSON bodies of the HTTP API under `/v1`. Signed parts travel as base64url of their canonical bytes, so that a signature is
+//! never over JSON. Everything else repeats, for people and simple programs, what the signed part says; a client that
+//! matters checks the signed part.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /v1/enrolments` | [`RequestBody`] with share | [`DecisionBody`] |
+//! | `POST /v1/verifications` | [`RequestBody`] with share | [`DecisionBody`] |
+//! | `POST /v1/withdrawals` | [`RequestBody`] | [`DecisionBody`] |
+//! | `POST /v1/outcomes` | [`RequestBody`] | [`DecisionBody`], or problem `not-found` |
+//! | `POST /v1/status` | [`RequestBody`] | [`StatementBody`] |
+//! | `POST /v1/inspections` | [`RequestBody`] | [`StatementBody`], sealed |
+//! | `GET /v1/commons` | - | [`CommonsBody`] |
+//! | `GET /v1/openapi.json`, `/healthz`, `/readyz`, `/metrics` | - | |
+//!
+//! Every error is an `application/problem+json` ([`Problem`], RFC 9457).
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Bytes as base64url without padding.
+pub fn to_base64(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads [`to_base64`]'s text.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn from_base64(what: &'static str, text: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Malformed { what })
+}
+
+/// A signed request and, where the action needs one, the share sealed to this node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RequestBody {
+    /// base64url of the canonical bytes of `Signed<Request>`.
+    pub request: String,
+    /// base64url of the HPKE-sealed `SharePackage` (purpose `seal::SHARE`, context: the request's digest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+}
+
+/// What the three nodes decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecisionBody {
+    /// base64url of the canonical bytes of the `Certificate`.
+    pub certificate: String,
+    /// `enrolled`, `duplicate`, `invalid-template`, `verified`, `not-verified` or `withdrawn`.
+    pub outcome: String,
+    /// Operation id in hexadecimal.
+    pub operation: String,
+    /// Batch number.
+    pub batch: u64,
+}
+
+/// A node's statement about the asking member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StatementBody {
+    /// base64url of the canonical bytes of `Signed<Statement>`; for an inspection, of those bytes sealed to the reply key
+    /// (purpose `seal::INSPECTION`, context: the request's digest).
+    pub statement: String,
+}
+
+/// Public facts about this node and its commons.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CommonsBody {
+    /// Name of the commons.
+    pub commons: String,
+    /// Roster digest in hexadecimal.
+    pub roster: String,
+    /// This node: 1, 2 or 3.
+    pub node: u8,
+    /// Software version.
+    pub version: String,
+    /// Profile ids.
+    pub profiles: Vec<String>,
+    /// Batches decided.
+    pub batch: u64,
+    /// Active records per profile id.
+    pub records: std::collections::BTreeMap<String, u64>,
+    /// The other two, and whether this node is in touch with them.
+    pub peers: Vec<PeerBody>,
+}
+
+/// Another node, as seen from here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeerBody {
+    /// 1, 2 or 3.
+    pub node: u8,
+    /// In touch and in agreement.
+    pub available: bool,
+}
+
+/// RFC 9457 problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// `https://trust-commons.example/problems/<code>`: a name, not an address to fetch.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, in a few words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Machine-readable code, such as `unavailable`.
+    pub code: String,
+    /// What happened and what to do next.
+    pub detail: String,
+    /// The nodes that do not answer, for `unavailable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable_nodes: Vec<u8>,
+}

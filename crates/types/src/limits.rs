@@ -1,0 +1,28 @@
+//! Every bound in one place. A queue, body, loop or batch without a line here is a bug.
+
+/// Bytes of one signed request (without the sealed share).
+pub const REQUEST_BYTES: usize = 8 * 1024;
+/// Coordinates a template may have (an iris record has 19,200).
+pub const TEMPLATE_COORDINATES: usize = 32_768;
+/// Bytes of one sealed share: an explicit component of 4 bytes per coordinate, one seed, salts, HPKE overhead.
+pub const SEALED_SHARE_BYTES: usize = 4 * TEMPLATE_COORDINATES + 1024;
+/// Bytes of one HTTP body: request and sealed share in base64, with room for JSON.
+pub const HTTP_BODY_BYTES: usize = 256 * 1024;
+/// Bytes of one signed answer. An inspection carries a third of a stored share.
+pub const ANSWER_BYTES: usize = 256 * 1024;
+/// Seconds a request may be valid for at most.
+pub const REQUEST_LIFETIME_S: u64 = 600;
+/// Seconds that the clocks of a client and a node, or of two nodes, may differ.
+pub const CLOCK_SKEW_S: u64 = 60;
+/// Operations decided in one batch.
+pub const BATCH_OPERATIONS: usize = 512;
+/// Probe rows matched in one batch (an embedding has one row, an iris code 31).
+pub const BATCH_PROBE_ROWS: usize = 512;
+/// Operations waiting for a batch on one node.
+pub const PENDING_OPERATIONS: usize = 4096;
+/// Bytes of one frame between nodes.
+pub const PEER_FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a roster or profile file.
+pub const CONFIG_FILE_BYTES: usize = 256 * 1024;
+/// Characters of a purpose text in a grant.
+pub const PURPOSE_CHARS: usize = 200;

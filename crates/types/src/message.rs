@@ -1,0 +1,278 @@
+//! Requests that a member's device signs, and what nodes sign in return.
+//!
+//! A request goes to all three nodes byte for byte alike; only the sealed share beside it differs. The three answers to an
+//! operation are one [`Decision`] under three signatures: a [`Certificate`]. One certificate from any node proves what all
+//! three decided.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::sign::{Message, Signed, verify};
+use crate::{
+    DeviceKey, Digest, Error, MemberId, NodeId, OperationId, ProfileId, Signature, UnixSeconds, limits, roster::Roster,
+};
+
+/// Version of every message in this module.
+pub const VERSION: u16 = 1;
+
+/// What a device asks of the three nodes. Signed by `device`.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub version: u16,
+    /// Digest of the roster: a request for one commons means nothing to another.
+    pub commons: Digest,
+    /// Fresh and random. A node accepts it once.
+    pub operation: OperationId,
+    /// Who signs.
+    pub device: DeviceKey,
+    /// When it was made.
+    pub issued_at: UnixSeconds,
+    /// Until when nodes may act on it; at most [`limits::REQUEST_LIFETIME_S`] after `issued_at`.
+    pub expires_at: UnixSeconds,
+    /// What to do.
+    pub action: Action,
+}
+
+/// The operations of a member.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Action {
+    /// Become a member, or add a modality: match against everybody, then keep the record.
+    Enrol(Submission),
+    /// Prove to be the member who enrolled: match against one's own record (1:1).
+    Verify(Submission),
+    /// What do the nodes know of me?
+    Status,
+    /// Erase everything of mine on all three nodes. With a profile, only that record.
+    Withdraw {
+        /// Which record; all of them when absent.
+        profile: Option<ProfileId>,
+    },
+    /// Show me what this node stores about me.
+    Inspect {
+        /// HPKE public key (X25519) of this one request: the answer is sealed to it.
+        reply_key: [u8; 32],
+    },
+    /// What became of an earlier operation of mine?
+    Outcome {
+        /// Which one.
+        operation: OperationId,
+    },
+}
+
+/// A shared template with the member's consent to one use of it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Submission {
+    /// Which kind of template.
+    pub profile: ProfileId,
+    /// [`crate::profile::Profile::digest`]: both sides mean the same profile.
+    pub profile_digest: Digest,
+    /// `H(x_j || salt_j)` for j = 1, 2, 3. The two holders of a component check it, so that they hold the same.
+    pub commitments: [Digest; 3],
+    /// Consent to exactly this operation.
+    pub grant: Grant,
+}
+
+/// Consent, inside the signed request: purpose-bound, expiring, for one use.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Grant {
+    /// What the template may be used for.
+    pub purpose: Purpose,
+    /// In the member's words or the asking party's; shown in receipts. At most [`limits::PURPOSE_CHARS`] characters.
+    pub note: String,
+    /// No use before.
+    pub not_before: UnixSeconds,
+    /// No use after.
+    pub expires_at: UnixSeconds,
+    /// Uses allowed; 1 in this version.
+    pub uses: u32,
+}
+
+/// The purposes that consent can name (terms of the Data Privacy Vocabulary).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Purpose {
+    /// `dpv:FraudPreventionAndDetection`: is this one person, only once? Allows enrolment.
+    Deduplication,
+    /// `dpv:IdentityVerification`: is this the same person as before? Allows 1:1 verification.
+    Verification,
+}
+
+impl Message for Request {
+    const DOMAIN: &'static str = "trust-commons/v1/request";
+    const NAME: &'static str = "request";
+    const LIMIT: usize = limits::REQUEST_BYTES;
+}
+
+impl Action {
+    /// The submission of actions that carry a template share.
+    pub fn submission(&self) -> Option<&Submission> {
+        match self {
+            Self::Enrol(s) | Self::Verify(s) => Some(s),
+            Self::Status | Self::Withdraw { .. } | Self::Inspect { .. } | Self::Outcome { .. } => None,
+        }
+    }
+    /// Plain name, for metrics and people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Enrol(_) => "enrol",
+            Self::Verify(_) => "verify",
+            Self::Status => "status",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Inspect { .. } => "inspect",
+            Self::Outcome { .. } => "outcome",
+        }
+    }
+}
+
+/// What the three nodes decided about one operation. Each signs the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Decision {
+    /// [`VERSION`].
+    pub version: u16,
+    /// Digest of the roster.
+    pub commons: Digest,
+    /// Which operation.
+    pub operation: OperationId,
+    /// Digest of the request that asked for it.
+    pub request: Digest,
+    /// Number of the batch in which it was decided, counted from 1 on all nodes alike.
+    pub batch: u64,
+    /// When, as the nodes agreed.
+    pub decided_at: UnixSeconds,
+    /// What.
+    pub outcome: Outcome,
+}
+
+/// Outcomes. Beyond these, an answer reveals nothing: no score, no other member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Outcome {
+    /// The record is active on all three nodes.
+    Enrolled {
+        /// Whose.
+        member: MemberId,
+    },
+    /// Somebody already enrolled with a matching template; nothing was kept.
+    Duplicate,
+    /// The shared values are not a template of this profile (range, norm or mask); nothing was kept.
+    InvalidTemplate,
+    /// The 1:1 comparison was made.
+    Verified {
+        /// Whether the template matches the record.
+        matched: bool,
+    },
+    /// The member's records are masked and erased on all three nodes.
+    Withdrawn {
+        /// Records erased.
+        records: u32,
+    },
+}
+
+impl Message for Decision {
+    const DOMAIN: &'static str = "trust-commons/v1/decision";
+    const NAME: &'static str = "decision";
+    const LIMIT: usize = 1024;
+}
+
+/// One decision under the signatures of nodes 1, 2 and 3, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Certificate {
+    /// What was decided.
+    pub decision: Decision,
+    /// By node 1, 2, 3.
+    pub signatures: [Signature; 3],
+}
+
+impl Certificate {
+    /// Checks version, commons and all three signatures against the roster.
+    ///
+    /// # Errors
+    /// [`Error::Version`], [`Error::BadSignature`].
+    pub fn verify(&self, roster: &Roster) -> Result<(), Error> {
+        if self.decision.version != VERSION {
+            return Err(Error::Version { what: "decision", got: self.decision.version, known: VERSION });
+        }
+        if self.decision.commons != roster.digest() {
+            return Err(Error::BadSignature { what: "decision of another commons" });
+        }
+        for (entry, signature) in roster.nodes.iter().zip(&self.signatures) {
+            verify(&self.decision, &entry.signing_key, signature)?;
+        }
+        Ok(())
+    }
+    /// Canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        crate::encode(self)
+    }
+    /// Reads canonical bytes; does not check signatures.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Malformed`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        crate::decode("certificate", bytes, Decision::LIMIT + 3 * 64)
+    }
+}
+
+/// A node's own statement about what it knows: the answer to `Status` and `Inspect`.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Statement {
+    /// [`VERSION`].
+    pub version: u16,
+    /// Digest of the roster.
+    pub commons: Digest,
+    /// Who states it.
+    pub node: NodeId,
+    /// Digest of the request it answers.
+    pub request: Digest,
+    /// Node's clock.
+    pub at: UnixSeconds,
+    /// Batches decided so far.
+    pub batch: u64,
+    /// The member of the asking device; absent when there is none.
+    pub member: Option<MemberStatement>,
+}
+
+/// A signed statement.
+pub type SignedStatement = Signed<Statement>;
+
+/// What a node knows of one member.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MemberStatement {
+    /// Who.
+    pub member: MemberId,
+    /// Since when.
+    pub since: UnixSeconds,
+    /// One entry per modality.
+    pub records: Vec<RecordStatement>,
+    /// Bytes of metadata this node keeps about the member besides shares (rows naming the member or the device).
+    pub metadata_bytes: u64,
+}
+
+/// What a node knows of one record.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RecordStatement {
+    /// Modality profile.
+    pub profile: ProfileId,
+    /// Batch that admitted it.
+    pub batch: u64,
+    /// When.
+    pub since: UnixSeconds,
+    /// Bytes of share stored.
+    pub share_bytes: u64,
+    /// Only in an inspection: every third coordinate pair of the stored share, offset by the node's number, so that the
+    /// samples of the three nodes never meet in one coordinate and together still say nothing about the template.
+    pub sample: Option<ShareSample>,
+}
+
+/// Stored bytes of one node, at positions that no other node shows.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ShareSample {
+    /// Pairs `p` with `p % 3 == node.index()`, in order; per pair two u16, little-endian.
+    pub values: Vec<u16>,
+    /// SHA-256 over the whole stored share, to compare over time.
+    pub digest: Digest,
+}
+
+impl Message for Statement {
+    const DOMAIN: &'static str = "trust-commons/v1/statement";
+    const NAME: &'static str = "statement";
+    const LIMIT: usize = limits::ANSWER_BYTES;
+}

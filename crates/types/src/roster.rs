@@ -1,0 +1,120 @@
+//! The roster: who the three nodes are, with their pinned keys. The one file a member must trust.
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Profile;
+use crate::{DeviceKey, Digest, Error, NodeId, ProfileId, limits};
+
+/// The three nodes of a commons and the profiles it matches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roster {
+    /// Format version; 1.
+    pub version: u16,
+    /// Name of the commons, for people.
+    pub commons: String,
+    /// True for a commons that `commons dev` made: keys are throw-away, all nodes in one process.
+    #[serde(default)]
+    pub throw_away: bool,
+    /// Nodes 1, 2 and 3, in this order.
+    pub nodes: Vec<RosterNode>,
+    /// What this commons matches.
+    pub profiles: Vec<Profile>,
+}
+
+/// One node's public face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterNode {
+    /// 1, 2 or 3.
+    pub id: NodeId,
+    /// Who runs it, for people.
+    pub operator: String,
+    /// Base URL of the client API, such as `https://one.example:8443`; `http` only on loopback.
+    pub url: String,
+    /// Where the other nodes reach it: `host:port`.
+    pub peer_address: String,
+    /// Ed25519 key that signs decisions.
+    pub signing_key: DeviceKey,
+    /// HPKE key (X25519) to which shares are sealed.
+    pub seal_key: Digest,
+    /// SHA-256 over the DER SubjectPublicKeyInfo of its TLS key, for peers and clients alike.
+    pub tls_key: Digest,
+}
+
+impl Roster {
+    /// Parses and checks a roster file.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Roster`] or [`Error::Profile`] with what to change.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        if text.len() > limits::CONFIG_FILE_BYTES {
+            return Err(Error::TooLarge { what: "roster", got: text.len(), limit: limits::CONFIG_FILE_BYTES });
+        }
+        let roster: Self = toml::from_str(text).map_err(|e| Error::Roster(e.message().to_owned()))?;
+        roster.check()?;
+        Ok(roster)
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// [`Error::Roster`] when a value cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        toml::to_string_pretty(self).map_err(|e| Error::Roster(e.to_string()))
+    }
+
+    /// One entry per node, in order; distinct keys; at least one profile; valid profiles.
+    ///
+    /// # Errors
+    /// [`Error::Roster`], [`Error::Profile`], [`Error::Version`].
+    pub fn check(&self) -> Result<(), Error> {
+        if self.version != 1 {
+            return Err(Error::Version { what: "roster", got: self.version, known: 1 });
+        }
+        if !self.nodes.iter().map(|n| n.id).eq(NodeId::ALL) {
+            return Err(Error::Roster("list nodes 1, 2 and 3, each once, in this order".to_owned()));
+        }
+        for (i, node) in self.nodes.iter().enumerate() {
+            let same = |other: &RosterNode| other.signing_key == node.signing_key || other.tls_key == node.tls_key;
+            if self.nodes.iter().skip(i + 1).any(same) {
+                return Err(Error::Roster("two nodes have the same key; run `commons-node init` for each".to_owned()));
+            }
+        }
+        if self.profiles.is_empty() {
+            return Err(Error::Roster("name at least one modality profile".to_owned()));
+        }
+        for (i, profile) in self.profiles.iter().enumerate() {
+            // Re-parse: a profile built in code gets the same checks as one from a file.
+            let text = toml::to_string(profile).map_err(|e| Error::Roster(e.to_string()))?;
+            Profile::from_toml(&text)?;
+            if self.profiles.iter().skip(i + 1).any(|other| other.id == profile.id) {
+                return Err(Error::Roster(format!("profile {} is listed twice", profile.id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Names this commons in every message: binds keys, addresses of trust and profiles, but not URLs, which may move.
+    pub fn digest(&self) -> Digest {
+        let mut parts: Vec<Vec<u8>> = vec![self.commons.len().to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
+        for node in &self.nodes {
+            parts.push([&[node.id.number()][..], &node.signing_key.0, &node.seal_key.0, &node.tls_key.0].concat());
+        }
+        for profile in &self.profiles {
+            parts.push(profile.digest().0.to_vec());
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Digest::of("trust-commons/v1/roster", &parts)
+    }
+
+    /// The entry of `id`.
+    pub fn node(&self, id: NodeId) -> Option<&RosterNode> {
+        self.nodes.get(id.index())
+    }
+
+    /// The profile named `id`.
+    pub fn profile(&self, id: &ProfileId) -> Option<&Profile> {
+        self.profiles.iter().find(|p| p.id == *id)
+    }
+}

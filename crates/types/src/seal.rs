@@ -1,0 +1,102 @@
+//! Sealing to one recipient: HPKE (RFC 9180), base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305.
+//!
+//! A share is sealed to its node with the request's digest as associated data, so it cannot be moved to another request, and
+//! stays sealed through whatever terminates TLS in front of a node.
+
+use hpke::{
+    Deserializable, Kem, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256,
+    single_shot_open, single_shot_seal_with_rng,
+};
+use rand_core::CryptoRng;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{Digest, Error};
+
+type Suite = X25519HkdfSha256;
+
+/// Bytes that sealing adds.
+pub const OVERHEAD: usize = 32 + 16;
+
+/// An HPKE private key (X25519).
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SealKey([u8; 32]);
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealKey(<redacted>)")
+    }
+}
+
+impl SealKey {
+    /// Derives a key pair from 32 random bytes (RFC 9180, DeriveKeyPair).
+    pub fn from_random(ikm: &[u8; 32]) -> Self {
+        let (secret, _) = Suite::derive_keypair(ikm);
+        Self(secret.to_bytes().into())
+    }
+    /// Reads what [`Self::to_bytes`] returns.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+    /// The private key, for a node's own key file.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0
+    }
+    /// The public key, for the roster or a request.
+    ///
+    /// # Errors
+    /// [`Error::BadSeal`] when the private key is not one.
+    pub fn public(&self) -> Result<[u8; 32], Error> {
+        let secret = <Suite as Kem>::PrivateKey::from_bytes(&self.0).map_err(|_| Error::BadSeal)?;
+        Ok(Suite::sk_to_pk(&secret).to_bytes().into())
+    }
+}
+
+/// Seals `plaintext` to the holder of `public_key`. `purpose` separates uses; `context` is what it belongs to.
+///
+/// # Errors
+/// [`Error::BadSeal`] when the public key is not one.
+pub fn seal<R: CryptoRng>(
+    public_key: &[u8; 32],
+    purpose: &str,
+    context: &Digest,
+    plaintext: &[u8],
+    rng: &mut R,
+) -> Result<Vec<u8>, Error> {
+    let key = <Suite as Kem>::PublicKey::from_bytes(public_key).map_err(|_| Error::BadSeal)?;
+    let (encapsulated, ciphertext) = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Suite>(
+        &OpModeS::Base,
+        &key,
+        purpose.as_bytes(),
+        plaintext,
+        &context.0,
+        rng,
+    )
+    .map_err(|_| Error::BadSeal)?;
+    let mut sealed = encapsulated.to_bytes().to_vec();
+    sealed.extend_from_slice(&ciphertext);
+    Ok(sealed)
+}
+
+/// Opens what [`seal`] made.
+///
+/// # Errors
+/// [`Error::BadSeal`].
+pub fn open(key: &SealKey, purpose: &str, context: &Digest, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    let (encapsulated, ciphertext) = sealed.split_at_checked(32).ok_or(Error::BadSeal)?;
+    let secret = <Suite as Kem>::PrivateKey::from_bytes(&key.0).map_err(|_| Error::BadSeal)?;
+    let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| Error::BadSeal)?;
+    single_shot_open::<ChaCha20Poly1305, HkdfSha256, Suite>(
+        &OpModeR::Base,
+        &secret,
+        &encapsulated,
+        purpose.as_bytes(),
+        ciphertext,
+        &context.0,
+    )
+    .map_err(|_| Error::BadSeal)
+}
+
+/// Purpose of a share sealed to a node.
+pub const SHARE: &str = "trust-commons/v1/seal/share";
+/// Purpose of an inspection sealed to a member.
+pub const INSPECTION: &str = "trust-commons/v1/seal/inspection";

@@ -82,21 +82,56 @@ pub fn seal<R: CryptoRng>(
 /// # Errors
 /// [`Error::BadSeal`].
 pub fn open(key: &SealKey, purpose: &str, context: &Digest, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    open_bytes(key, purpose.as_bytes(), &context.0, sealed)
+}
+
+fn open_bytes(key: &SealKey, info: &[u8], associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
     let (encapsulated, ciphertext) = sealed.split_at_checked(32).ok_or(Error::BadSeal)?;
     let secret = <Suite as Kem>::PrivateKey::from_bytes(&key.0).map_err(|_| Error::BadSeal)?;
     let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| Error::BadSeal)?;
-    single_shot_open::<ChaCha20Poly1305, HkdfSha256, Suite>(
-        &OpModeR::Base,
-        &secret,
-        &encapsulated,
-        purpose.as_bytes(),
-        ciphertext,
-        &context.0,
-    )
-    .map_err(|_| Error::BadSeal)
+    let mode = OpModeR::Base;
+    single_shot_open::<ChaCha20Poly1305, HkdfSha256, Suite>(&mode, &secret, &encapsulated, info, ciphertext, associated)
+        .map_err(|_| Error::BadSeal)
 }
 
 /// Purpose of a share sealed to a node.
 pub const SHARE: &str = "trust-commons/v1/seal/share";
 /// Purpose of an inspection sealed to a member.
 pub const INSPECTION: &str = "trust-commons/v1/seal/inspection";
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn rfc_9180_vector_a_2_1_opens() {
+        let key = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
+        let encapsulated = "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a";
+        let ciphertext = "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28";
+        let key = SealKey::from_bytes(hex::decode(key).unwrap().try_into().unwrap());
+        let sealed = hex::decode(format!("{encapsulated}{ciphertext}")).unwrap();
+        let opened = open_bytes(&key, b"Ode on a Grecian Urn", b"Count-0", &sealed).unwrap();
+        assert_eq!(opened, b"Beauty is truth, truth beauty");
+    }
+
+    #[test]
+    fn only_the_recipient_opens_and_only_in_the_same_context() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let (key, other) = (SealKey::from_random(&[1; 32]), SealKey::from_random(&[2; 32]));
+        let (here, there) = (Digest([3; 32]), Digest([4; 32]));
+        let sealed = seal(&key.public().unwrap(), SHARE, &here, b"share", &mut rng).unwrap();
+        assert_eq!(sealed.len(), 5 + OVERHEAD);
+        assert_eq!(open(&key, SHARE, &here, &sealed).unwrap(), b"share");
+        assert_eq!(open(&other, SHARE, &here, &sealed), Err(Error::BadSeal));
+        assert_eq!(open(&key, SHARE, &there, &sealed), Err(Error::BadSeal));
+        assert_eq!(open(&key, INSPECTION, &here, &sealed), Err(Error::BadSeal));
+        for position in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[position] ^= 1;
+            assert_eq!(open(&key, SHARE, &here, &altered), Err(Error::BadSeal), "byte {position}");
+        }
+        assert_eq!(open(&key, SHARE, &here, &sealed[..31]), Err(Error::BadSeal));
+    }
+}

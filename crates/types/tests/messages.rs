@@ -1,4 +1,6 @@
 //! Properties of every signed message: one value, one encoding; a changed byte is refused.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use types::message::{Action, Certificate, Decision, Grant, Outcome, Purpose, Request, Submission, VERSION};

@@ -1,1 +1,4 @@
-//! TODO
+//! Secret sharing and secure matching as round functions over values.
+
+pub mod gallery;
+pub mod kernel;

@@ -1,0 +1,213 @@
+//! Probe rows in the forms that the kernels multiply with.
+//!
+//! *Word form*, for every kernel that multiplies 16-bit words: rows in blocks of at most 12; in a block, for each quad
+//! of coordinates two steps, first coordinates (0, 2) then (1, 3) of the quad, and in a step one 32-bit word per row,
+//! which a kernel broadcasts to all lanes. That order is the one in which a line's bytes fall into words with one shift
+//! and one select.
+//!
+//! *Byte form*, for AMX, built at its first use: rows in tiles of at most 16; for each tile of 64 coordinates the rows'
+//! low bytes, then the rows' high bytes, one line per row: the A operand of the byte product.
+//!
+//! Rows are spread evenly over blocks (17 rows make two tiles of 9 rows, not one of 16 and one of 1), as the time of a
+//! product grows with the rows in its block. The missing rows of the last block are zero and their products unused.
+
+#![expect(clippy::indexing_slicing, reason = "numeric code; offsets follow from the geometry and are checked by slices")]
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use zeroize::Zeroize;
+
+use super::layout::{Layout, Line, PLANE_LINES, QUAD, TILE_COORDINATES};
+
+/// Most rows in a block of the word form: 12 rows by 32 records fill 24 of 32 vector registers.
+pub(super) const MAX_BLOCK_ROWS: usize = 12;
+/// Most rows in a tile of the byte form, a limit of AMX.
+const MAX_TILE_ROWS: usize = 16;
+/// Steps of the word form in a tile of 64 coordinates.
+pub(super) const TILE_STEPS: usize = TILE_COORDINATES / 2;
+
+/// Probe rows of one length, prepared for inner products with the records of a gallery. Zeroed when dropped.
+pub struct Probes {
+    layout: Layout,
+    rows: usize,
+    word_block: usize,
+    words: Vec<u32>,
+    bytes: OnceLock<ByteForm>,
+}
+
+impl Probes {
+    /// Prepares `rows`, one row of `record_len` words after the other.
+    ///
+    /// # Panics
+    /// If `rows` is not a whole number of rows: an error of the caller.
+    pub fn new(record_len: usize, rows: &[u16]) -> Self {
+        let layout = Layout::new(record_len);
+        let count = rows.len().checked_div(record_len).unwrap_or(0);
+        assert_eq!(rows.len(), count * record_len, "probe rows are {record_len} words each");
+        let word_block = even_block(count, MAX_BLOCK_ROWS);
+        let blocks = count.div_ceil(word_block);
+        let steps = layout.tiles() * TILE_STEPS;
+        let mut words = vec![0; blocks * steps * word_block];
+        for (index, row) in rows.chunks_exact(record_len.max(1)).enumerate() {
+            let column = index % word_block;
+            let block = &mut words[index / word_block * steps * word_block..][..steps * word_block];
+            for (quad, coordinates) in row.chunks(QUAD).enumerate() {
+                let at = |i| u32::from(coordinates.get(i).copied().unwrap_or(0));
+                block[2 * quad * word_block + column] = at(0) | at(2) << 16;
+                block[(2 * quad + 1) * word_block + column] = at(1) | at(3) << 16;
+            }
+        }
+        Self { layout, rows: count, word_block, words, bytes: OnceLock::new() }
+    }
+
+    /// Number of probe rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Words in each row.
+    pub fn record_len(&self) -> usize {
+        self.layout.record_len()
+    }
+
+    /// Bytes of all rows in one form, to decide what fits into a cache.
+    pub(super) fn form_bytes(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
+    /// The blocks of the word form, in row order.
+    pub(super) fn word_blocks(&self) -> impl Iterator<Item = WordBlock<'_>> {
+        let width = self.word_block;
+        let len = self.layout.tiles() * TILE_STEPS * width;
+        (0..self.rows.div_ceil(width)).map(move |block| WordBlock {
+            first_row: block * width,
+            rows: width.min(self.rows - block * width),
+            width,
+            words: &self.words[block * len..][..len],
+        })
+    }
+
+    /// The byte form, built now if this is its first use.
+    pub(super) fn byte_form(&self) -> &ByteForm {
+        self.bytes.get_or_init(|| ByteForm::new(self))
+    }
+
+    /// The word of a row at a coordinate below the padded length.
+    fn word(&self, row: usize, coordinate: usize) -> u16 {
+        let (quad, i) = (coordinate / QUAD, coordinate % QUAD);
+        let block = row / self.word_block * self.layout.tiles() * TILE_STEPS * self.word_block;
+        let pair = self.words[block + (2 * quad + i % 2) * self.word_block + row % self.word_block];
+        let [b0, b1, b2, b3] = pair.to_le_bytes();
+        u16::from_le_bytes(if i < 2 { [b0, b1] } else { [b2, b3] })
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        self.words.zeroize();
+        if let Some(form) = self.bytes.get_mut() {
+            form.lines.zeroize();
+        }
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("record_len", &self.record_len()).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Up to 12 rows in word form.
+#[derive(Clone, Copy)]
+pub(super) struct WordBlock<'a> {
+    /// Index of the first row.
+    pub(super) first_row: usize,
+    /// Rows that exist; the rest of the width is zero.
+    pub(super) rows: usize,
+    /// Words per step.
+    pub(super) width: usize,
+    /// Steps after one another.
+    pub(super) words: &'a [u32],
+}
+
+impl<'a> WordBlock<'a> {
+    /// The steps of a range of tiles.
+    pub(super) fn steps(&self, tiles: &std::ops::Range<usize>) -> &'a [u32] {
+        &self.words[tiles.start * TILE_STEPS * self.width..tiles.end * TILE_STEPS * self.width]
+    }
+}
+
+/// All rows in byte form.
+pub(super) struct ByteForm {
+    tile_rows: usize,
+    tiles: usize,
+    lines: Vec<Line>,
+}
+
+impl ByteForm {
+    fn new(probes: &Probes) -> Self {
+        let tile_rows = even_block(probes.rows, MAX_TILE_ROWS);
+        let tiles = probes.layout.tiles();
+        let mut lines = vec![Line::ZERO; probes.rows.div_ceil(tile_rows) * tiles * 2 * tile_rows];
+        for row in 0..probes.rows {
+            let first = row / tile_rows * tiles * 2 * tile_rows + row % tile_rows;
+            for coordinate in 0..tiles * TILE_COORDINATES {
+                let low = first + coordinate / TILE_COORDINATES * 2 * tile_rows;
+                let at = coordinate % TILE_COORDINATES;
+                [lines[low].0[at], lines[low + tile_rows].0[at]] = probes.word(row, coordinate).to_le_bytes();
+            }
+        }
+        Self { tile_rows, tiles, lines }
+    }
+
+    /// Rows in every tile, at most 16.
+    pub(super) fn tile_rows(&self) -> usize {
+        self.tile_rows
+    }
+
+    /// The lines of a tile of rows, over a range of tiles of coordinates.
+    pub(super) fn lines(&self, row_tile: usize, tiles: &std::ops::Range<usize>) -> &[Line] {
+        let tile_lines = 2 * self.tile_rows;
+        let base = row_tile * self.tiles * tile_lines;
+        &self.lines[base + tiles.start * tile_lines..base + tiles.end * tile_lines]
+    }
+}
+
+/// The least block size, at most `limit`, that covers the rows with as few blocks as `limit` would.
+fn even_block(rows: usize, limit: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(limit).max(1)).max(1)
+}
+
+const _: () = assert!(MAX_TILE_ROWS <= PLANE_LINES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_spread_evenly() {
+        for (rows, limit, block) in [(0, 12, 1), (1, 12, 1), (12, 12, 12), (13, 12, 7), (31, 16, 16), (33, 16, 11)] {
+            assert_eq!(even_block(rows, limit), block, "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn both_forms_hold_every_word() {
+        for (record_len, count) in [(2, 1), (66, 13), (64, 17), (130, 33)] {
+            let rows: Vec<u16> = (0..record_len * count).map(|i| (i * 40_503 >> 2) as u16).collect();
+            let probes = Probes::new(record_len, &rows);
+            let form = probes.byte_form();
+            for row in 0..count {
+                for coordinate in 0..record_len {
+                    let expected = rows[row * record_len + coordinate];
+                    assert_eq!(probes.word(row, coordinate), expected);
+                    let tile = coordinate / TILE_COORDINATES;
+                    let lines = form.lines(row / form.tile_rows(), &(tile..tile + 1));
+                    let (line, at) = (row % form.tile_rows(), coordinate % TILE_COORDINATES);
+                    assert_eq!(u16::from_le_bytes([lines[line].0[at], lines[line + form.tile_rows()].0[at]]), expected);
+                }
+            }
+        }
+    }
+}

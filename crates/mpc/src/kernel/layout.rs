@@ -40,6 +40,13 @@ pub struct Line(pub [u8; 64]);
 impl Line {
     /// A line of zeros.
     pub const ZERO: Self = Self([0; 64]);
+
+    /// The two halves.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn halves(&self) -> [&[u8; 32]; 2] {
+        let (left, right) = self.0.as_chunks::<32>().0.split_at(1);
+        [&left[0], &right[0]]
+    }
 }
 
 impl Default for Line {

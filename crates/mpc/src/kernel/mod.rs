@@ -9,9 +9,17 @@
 
 pub mod layout;
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod blocking;
 mod portable;
 mod probes;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -70,13 +78,36 @@ impl Kernel {
         Self::available().into_iter().max().unwrap_or(Self::Portable)
     }
 
+    #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
+        let avx512 = || is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
         match self {
             Self::Portable => true,
-            _ => false,
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx512 => avx512(),
+            Self::Avx512Vnni => avx512() && is_x86_feature_detected!("avx512vnni"),
+            Self::Amx => amx::available(),
         }
     }
 
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_available(self) -> bool {
+        self == Self::Portable
+    }
+
+    /// The kernel was found to be available.
+    #[cfg(target_arch = "x86_64")]
+    fn products(self, run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+        match self {
+            Self::Portable => portable::products(run, probes, out),
+            Self::Avx2 => avx2::products(run, probes, out),
+            Self::Avx512 => avx512::madd::products(run, probes, out),
+            Self::Avx512Vnni => avx512::vnni::products(run, probes, out),
+            Self::Amx => amx::products(run, probes, out),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
     fn products(self, run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
         portable::products(run, probes, out);
     }

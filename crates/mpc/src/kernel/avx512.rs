@@ -1,0 +1,219 @@
+//! Word products on 512 bits: `vpdpwssd` (AVX-512 VNNI), or `vpmaddwd` and `vpaddd` (AVX-512BW).
+//!
+//! A register holds two words of each of 16 records; a broadcast brings the same two words of a probe row to every
+//! lane, so that each 32-bit lane sums for one record. Words are taken as signed, which changes products only by
+//! multiples of 2^16.
+
+#![expect(unsafe_code, reason = "vector loads and stores through pointers, and calls that need processor features")]
+#![expect(clippy::indexing_slicing, reason = "numeric code; constant array lengths, and slices cut to size before the loop")]
+
+use std::arch::x86_64::*;
+
+use super::blocking::{self, Piece, Products};
+use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LINES};
+use super::probes::{MAX_BLOCK_ROWS, Probes, WordBlock};
+use super::x86::{Words, prefetch};
+
+/// One kernel: the same code with another product instruction and the features that it needs.
+macro_rules! word_kernel {
+    ($name:ident, $features:literal, $dot:expr) => {
+        pub(super) mod $name {
+            use super::*;
+
+            /// Inner products of a run.
+            pub(in super::super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+                // SAFETY: `Kernel::is_available` found these features, and `run_products` asked it before the call.
+                unsafe { products_inner(run, probes, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+                let mut blocks = probes.word_blocks();
+                let (first, second) = (blocks.next(), blocks.next());
+                let mut words = Words::new();
+                let mut pieces = blocking::pieces(run, probes).peekable();
+                while let Some(piece) = pieces.next() {
+                    let groups = run.pair(piece.pair, &piece.tiles);
+                    let next = pieces.peek().map(|next| run.pair(next.pair, &next.tiles));
+                    match (first, second) {
+                        (Some(block), None) => direct_block(groups, next, block, &piece, out),
+                        _ => {
+                            unpack(groups, &mut words);
+                            prefetch(next);
+                            for block in probes.word_blocks() {
+                                packed_block(&words, block, &piece, out);
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// One block of rows with bytes straight from the gallery: for probes of one block.
+            #[target_feature(enable = $features)]
+            fn direct_block(
+                groups: [&[Line]; 2],
+                next: Option<[&[Line]; 2]>,
+                block: WordBlock<'_>,
+                piece: &Piece,
+                out: &mut Products<'_>,
+            ) {
+                let steps = block.steps(&piece.tiles);
+                by_width!(block.width, direct(groups, next, steps), block, piece, out);
+            }
+
+            /// One block of rows with words unpacked before.
+            #[target_feature(enable = $features)]
+            fn packed_block(words: &Words, block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
+                let steps = block.steps(&piece.tiles);
+                by_width!(block.width, packed(words, steps), block, piece, out);
+            }
+
+            #[target_feature(enable = $features)]
+            fn direct<const ROWS: usize>(
+                groups: [&[Line]; 2],
+                next: Option<[&[Line]; 2]>,
+                steps: &[u32],
+            ) -> [[__m512i; 2]; ROWS] {
+                let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
+                for (index, ((left, right), steps)) in tiles.zip(steps.chunks_exact(2 * PLANE_LINES * ROWS)).enumerate() {
+                    if let Some(next) = next {
+                        prefetch(Some(
+                            next.map(|group| group.get(index * TILE_LINES..(index + 1) * TILE_LINES).unwrap_or(&[])),
+                        ));
+                    }
+                    for (quad, step) in steps.chunks_exact(2 * ROWS).enumerate() {
+                        let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
+                        let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
+                        let (even, odd) = step.split_at(ROWS);
+                        for ((sums, even), odd) in sums.iter_mut().zip(even).zip(odd) {
+                            let (even, odd) = (broadcast(*even), broadcast(*odd));
+                            sums[0] = $dot($dot(sums[0], left[0], even), left[1], odd);
+                            sums[1] = $dot($dot(sums[1], right[0], even), right[1], odd);
+                        }
+                    }
+                }
+                sums
+            }
+
+            #[target_feature(enable = $features)]
+            fn packed<const ROWS: usize>(words: &Words, steps: &[u32]) -> [[__m512i; 2]; ROWS] {
+                let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                for (lanes, step) in words.steps().iter().zip(steps.chunks_exact(ROWS)) {
+                    let (left, right) = (load(&lanes[0]), load(&lanes[1]));
+                    for (sums, word) in sums.iter_mut().zip(step) {
+                        let word = broadcast(*word);
+                        sums[0] = $dot(sums[0], left, word);
+                        sums[1] = $dot(sums[1], right, word);
+                    }
+                }
+                sums
+            }
+        }
+    };
+}
+
+/// Runs a micro-kernel with the number of rows as a constant, and stores its sums.
+macro_rules! by_width {
+    ($width:expr, $kernel:ident($($argument:expr),*), $block:ident, $piece:ident, $out:ident) => {
+        match $width {
+            1 => store($kernel::<1>($($argument),*), $block, $piece, $out),
+            2 => store($kernel::<2>($($argument),*), $block, $piece, $out),
+            3 => store($kernel::<3>($($argument),*), $block, $piece, $out),
+            4 => store($kernel::<4>($($argument),*), $block, $piece, $out),
+            5 => store($kernel::<5>($($argument),*), $block, $piece, $out),
+            6 => store($kernel::<6>($($argument),*), $block, $piece, $out),
+            7 => store($kernel::<7>($($argument),*), $block, $piece, $out),
+            8 => store($kernel::<8>($($argument),*), $block, $piece, $out),
+            9 => store($kernel::<9>($($argument),*), $block, $piece, $out),
+            10 => store($kernel::<10>($($argument),*), $block, $piece, $out),
+            11 => store($kernel::<11>($($argument),*), $block, $piece, $out),
+            _ => store($kernel::<MAX_BLOCK_ROWS>($($argument),*), $block, $piece, $out),
+        }
+    };
+}
+
+word_kernel!(vnni, "avx512f,avx512bw,avx512vnni", _mm512_dpwssd_epi32);
+word_kernel!(madd, "avx512f,avx512bw", |sum, x, y| _mm512_add_epi32(sum, _mm512_madd_epi16(x, y)));
+
+/// Unpacks a piece for all blocks of rows.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn unpack(groups: [&[Line]; 2], words: &mut Words) {
+    let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
+    let steps = words.reset(groups[0].len());
+    for ((left, right), steps) in tiles.zip(steps.chunks_exact_mut(2 * PLANE_LINES)) {
+        for (quad, steps) in steps.chunks_exact_mut(2).enumerate() {
+            let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
+            let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
+            for (step, (left, right)) in steps.iter_mut().zip(left.into_iter().zip(right)) {
+                store_line(&mut step[0], left);
+                store_line(&mut step[1], right);
+            }
+        }
+    }
+}
+
+/// Words of coordinates (0, 2) and of (1, 3) of a quad, two for each of 16 records, from its two byte planes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn unpack_quad(low: &Line, high: &Line) -> [__m512i; 2] {
+    let (low, high) = (load(low), load(high));
+    let mask = _mm512_set1_epi16(0x00ff);
+    // 0xea is (a AND b) OR c.
+    let even = _mm512_ternarylogic_epi32::<0xea>(low, mask, _mm512_slli_epi16::<8>(high));
+    // 0xf4 is a OR (b AND NOT c).
+    let odd = _mm512_ternarylogic_epi32::<0xf4>(_mm512_srli_epi16::<8>(low), high, mask);
+    [even, odd]
+}
+
+/// Stores or adds the sums of the rows that exist.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn store<const ROWS: usize>(sums: [[__m512i; 2]; ROWS], block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
+    for (row, [left, right]) in sums.into_iter().enumerate().take(block.rows) {
+        store_row(left, right, piece.starts, out.segment(block.first_row + row, piece.first_record(), PAIR_RECORDS));
+    }
+}
+
+/// Stores the low words of 32 sums to, or adds them to, as many products as the segment has (at most 32).
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn store_row(left: __m512i, right: __m512i, starts: bool, segment: &mut [u16]) {
+    #[rustfmt::skip]
+    let low_words = _mm512_set_epi16(
+        62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32,
+        30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0,
+    );
+    let mut sums = _mm512_permutex2var_epi16(left, low_words, right);
+    let mask = u32::MAX.checked_shr(u32::BITS.saturating_sub(segment.len() as u32)).unwrap_or(0);
+    let at = segment.as_mut_ptr().cast();
+    // SAFETY: the mask covers no more words than the segment has; masked-out words are neither read nor written.
+    unsafe {
+        if !starts {
+            sums = _mm512_add_epi16(sums, _mm512_maskz_loadu_epi16(mask, at));
+        }
+        _mm512_mask_storeu_epi16(at.cast(), mask, sums);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn broadcast(word: u32) -> __m512i {
+    _mm512_set1_epi32(word.cast_signed())
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(line: &Line) -> __m512i {
+    // SAFETY: a line is 64 bytes, aligned to 64.
+    unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_line(line: &mut Line, value: __m512i) {
+    // SAFETY: a line is 64 bytes, aligned to 64.
+    unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), value) }
+}
+
+const _: () = assert!(PAIR_RECORDS == 2 * GROUP_RECORDS && PAIR_RECORDS == 32);

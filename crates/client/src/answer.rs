@@ -1,0 +1,223 @@
+//! What an answer must be before it counts. Pure functions of the roster, the request, the bytes and the time.
+
+use types::api::{DecisionBody, Problem, StatementBody, from_base64};
+use types::message::{Action, Certificate, Outcome, SignedStatement, Statement, VERSION};
+use types::roster::Roster;
+use types::seal::{INSPECTION, open};
+use types::sign::Signed;
+use types::{Digest, NodeId, OperationId, UnixSeconds, limits};
+
+use crate::error::{Fault, printable};
+use crate::request::Prepared;
+use crate::transport::{Answer, Silence};
+
+/// One node's answer, judged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply<T> {
+    /// Everything verifies.
+    Valid(T),
+    /// The node knows nothing of the operation (yet).
+    NotFound,
+    /// The nodes cannot decide now; these do not answer. The node has dropped the operation.
+    Unavailable(Vec<NodeId>),
+    /// The node will not act on this request.
+    Refused {
+        /// Problem code.
+        code: String,
+        /// What the node says, printable characters only.
+        detail: String,
+    },
+    /// The node never saw the request.
+    Unreached,
+    /// The node may have seen the request; there is no answer, or one that says to ask again.
+    Lost,
+    /// Not what an honest node sends.
+    Invalid(Fault),
+}
+
+/// What a certificate must be about.
+#[derive(Debug, Clone)]
+pub struct Expected<'a> {
+    /// The operation.
+    pub operation: OperationId,
+    /// Digest of its request; not known for an operation of an earlier run.
+    pub request: Option<Digest>,
+    /// What was asked; not known for an operation of an earlier run.
+    pub action: Option<&'a Action>,
+    /// When it was asked.
+    pub issued_at: UnixSeconds,
+}
+
+impl<'a> Expected<'a> {
+    /// The certificate on `prepared` itself.
+    pub fn of(prepared: &'a Prepared) -> Self {
+        let request = &prepared.request;
+        let (operation, issued_at) = (request.operation, request.issued_at);
+        Self { operation, request: Some(prepared.digest), action: Some(&request.action), issued_at }
+    }
+}
+
+/// Judges the answer to an enrolment, verification, withdrawal or outcome request. `proven` is a certificate on the same
+/// operation that already passed: an equal one need not be checked again.
+pub fn decision(
+    roster: &Roster,
+    expected: &Expected<'_>,
+    answer: Result<Answer, Silence>,
+    proven: Option<&Certificate>,
+    now: UnixSeconds,
+) -> Reply<Certificate> {
+    judge(answer, |body: DecisionBody| {
+        let bytes = from_base64("certificate", &body.certificate).map_err(|_| Fault::Malformed)?;
+        let certificate = Certificate::from_bytes(&bytes).map_err(fault)?;
+        if proven != Some(&certificate) {
+            check_certificate(roster, expected, &certificate, now)?;
+        }
+        Ok(certificate)
+    })
+}
+
+/// Three good signatures over a decision on exactly this request.
+///
+/// # Errors
+/// The first [`Fault`] found.
+pub fn check_certificate(
+    roster: &Roster,
+    expected: &Expected<'_>,
+    certificate: &Certificate,
+    now: UnixSeconds,
+) -> Result<(), Fault> {
+    let decision = &certificate.decision;
+    if decision.version != VERSION {
+        return Err(Fault::Version);
+    }
+    if decision.commons != roster.digest() {
+        return Err(Fault::OtherCommons);
+    }
+    if decision.operation != expected.operation || expected.request.is_some_and(|digest| digest != decision.request) {
+        return Err(Fault::OtherRequest);
+    }
+    if expected.action.is_some_and(|action| !fits(action, &decision.outcome)) {
+        return Err(Fault::WrongOutcome);
+    }
+    certificate.verify(roster).map_err(fault)?;
+    // Old decisions cannot name a fresh request; this only catches clocks that are far off.
+    let window = expected.issued_at.saturating_sub(limits::CLOCK_SKEW_S)..=now.saturating_add(limits::CLOCK_SKEW_S);
+    if window.contains(&decision.decided_at) { Ok(()) } else { Err(Fault::Stale) }
+}
+
+fn fits(action: &Action, outcome: &Outcome) -> bool {
+    match action {
+        Action::Enrol(_) => matches!(outcome, Outcome::Enrolled { .. } | Outcome::Duplicate | Outcome::InvalidTemplate),
+        Action::Verify(_) => matches!(outcome, Outcome::Verified { .. } | Outcome::InvalidTemplate),
+        Action::Withdraw { .. } => matches!(outcome, Outcome::Withdrawn { .. }),
+        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } => false,
+    }
+}
+
+/// Judges the answer of `node` to a status or inspection request.
+pub fn statement(
+    roster: &Roster,
+    node: NodeId,
+    prepared: &Prepared,
+    answer: Result<Answer, Silence>,
+    now: UnixSeconds,
+) -> Reply<Statement> {
+    judge(answer, |body: StatementBody| {
+        let mut bytes = from_base64("statement", &body.statement).map_err(|_| Fault::Malformed)?;
+        if let Some(key) = &prepared.reply_key {
+            bytes = open(key, INSPECTION, &prepared.digest, &bytes).map_err(|_| Fault::NotSealedToUs)?;
+        }
+        let signed: SignedStatement = Signed::from_bytes(&bytes).map_err(fault)?;
+        check_statement(roster, node, prepared, &signed, now)?;
+        Ok(signed.message)
+    })
+}
+
+/// A good signature by `node` over a statement on exactly this request, made since it was asked.
+///
+/// # Errors
+/// The first [`Fault`] found.
+pub fn check_statement(
+    roster: &Roster,
+    node: NodeId,
+    prepared: &Prepared,
+    signed: &SignedStatement,
+    now: UnixSeconds,
+) -> Result<(), Fault> {
+    let statement = &signed.message;
+    if statement.version != VERSION {
+        return Err(Fault::Version);
+    }
+    if statement.commons != roster.digest() {
+        return Err(Fault::OtherCommons);
+    }
+    if statement.node != node {
+        return Err(Fault::OtherNode);
+    }
+    if statement.request != prepared.digest {
+        return Err(Fault::OtherRequest);
+    }
+    let entry = roster.node(node).ok_or(Fault::OtherNode)?;
+    signed.verify(&entry.signing_key).map_err(fault)?;
+    let issued = prepared.request.issued_at;
+    let window = issued.saturating_sub(limits::CLOCK_SKEW_S)..=now.saturating_add(limits::CLOCK_SKEW_S);
+    if window.contains(&statement.at) { Ok(()) } else { Err(Fault::Stale) }
+}
+
+fn fault(error: types::Error) -> Fault {
+    match error {
+        types::Error::TooLarge { .. } => Fault::TooLarge,
+        types::Error::Version { .. } => Fault::Version,
+        types::Error::BadSignature { .. } => Fault::WrongSignature,
+        _ => Fault::Malformed,
+    }
+}
+
+/// Sorts an HTTP answer; `check` reads the body of a success.
+fn judge<B: serde::de::DeserializeOwned, T>(
+    answer: Result<Answer, Silence>,
+    check: impl FnOnce(B) -> Result<T, Fault>,
+) -> Reply<T> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Silence::Unreached) => return Reply::Unreached,
+        Err(Silence::Lost) => return Reply::Lost,
+        Err(Silence::WrongKey) => return Reply::Invalid(Fault::WrongKey),
+        Err(Silence::TooLarge) => return Reply::Invalid(Fault::TooLarge),
+    };
+    if (200..300).contains(&answer.status) {
+        let body = serde_json::from_slice(&answer.body).map_err(|_| Fault::Malformed);
+        return body.and_then(check).map_or_else(Reply::Invalid, Reply::Valid);
+    }
+    let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) else {
+        // Proxies in front of a node answer 502 or 504 without a problem document.
+        return if answer.status >= 500 { Reply::Lost } else { Reply::Invalid(Fault::Malformed) };
+    };
+    match problem.code.as_str() {
+        "not-found" => Reply::NotFound,
+        "unavailable" => Reply::Unavailable(problem.unavailable_nodes.iter().filter_map(|&n| NodeId::new(n).ok()).collect()),
+        // Anything else of the 5xx family says nothing certain about the operation.
+        _ if problem.status >= 500 || answer.status >= 500 => Reply::Lost,
+        code => Reply::Refused { code: printable(code), detail: printable(&problem.detail) },
+    }
+}
+
+/// A member's own receipt: the certificate can be checked again at any time, offline, against the roster.
+///
+/// # Errors
+/// The first [`Fault`] found.
+pub fn check_receipt(roster: &Roster, certificate: &Certificate) -> Result<(), Fault> {
+    certificate.verify(roster).map_err(fault)
+}
+
+/// Plain name of an outcome, as in the API.
+pub fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Enrolled { .. } => "enrolled",
+        Outcome::Duplicate => "duplicate",
+        Outcome::InvalidTemplate => "invalid-template",
+        Outcome::Verified { matched: true } => "verified",
+        Outcome::Verified { matched: false } => "not-verified",
+        Outcome::Withdrawn { .. } => "withdrawn",
+    }
+}

@@ -1,0 +1,222 @@
+//! The one error type of this crate: whose fault, which node, what to do.
+
+use std::fmt;
+
+use types::{NodeId, OperationId, ProfileId};
+
+/// Why nothing was done, or why it is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The caller's input.
+    /// The roster has no such profile.
+    #[error("this commons does not match `{profile}`; it matches: {known}")]
+    UnknownProfile {
+        /// Asked for.
+        profile: ProfileId,
+        /// What the roster lists.
+        known: String,
+    },
+    /// A template of another length than the profile's.
+    #[error("a template of `{profile}` has {want} values, and this one has {got}; check the profile and the extractor")]
+    WrongLength {
+        /// Of which profile.
+        profile: ProfileId,
+        /// Values given.
+        got: usize,
+        /// Values wanted.
+        want: usize,
+    },
+    /// A consent note that is too long.
+    #[error("the note of a consent may have at most {limit} characters; shorten it")]
+    NoteTooLong {
+        /// Characters allowed.
+        limit: usize,
+    },
+    /// A node URL that must not be used.
+    #[error("the roster's URL of node {node} is not usable: {rule}")]
+    BadUrl {
+        /// Which node.
+        node: NodeId,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// A roster or message that is not well formed.
+    #[error(transparent)]
+    Types(#[from] types::Error),
+
+    // The key file.
+    /// The passphrase does not open the key file.
+    #[error(
+        "the passphrase does not open this key file, or the file was altered; try again, or restore the file from a backup"
+    )]
+    WrongPassphrase,
+    /// The file is not a whole key file.
+    #[error("this key file is damaged: {what}; restore it from a backup")]
+    DamagedKeyFile {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A key file written by a later program.
+    #[error(
+        "this key file has version {got}, and this program knows version {known}; install a newer version of the program"
+    )]
+    NewerKeyFile {
+        /// Version found.
+        got: u16,
+        /// Version known.
+        known: u16,
+    },
+
+    // The nodes.
+    /// No decision, because nodes do not answer.
+    #[error("{} not answer; nothing was changed. Try again when {} back", Nodes(.nodes, "does", "do"), if .nodes.len() == 1 { "it is" } else { "they are" })]
+    Unavailable {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
+    /// The answers were lost, and the request has expired without a trace of a decision.
+    #[error(
+        "no decision on operation {operation} could be learned before its request expired; ask with `commons status` what the nodes know"
+    )]
+    Undecided {
+        /// Which operation.
+        operation: OperationId,
+        /// Nodes that gave no answer.
+        silent: Vec<NodeId>,
+    },
+    /// A node refused the request.
+    #[error("node {node} refused: {detail}")]
+    Refused {
+        /// Which node.
+        node: NodeId,
+        /// The problem's code, such as `expired`.
+        code: String,
+        /// The node's words, printable characters only.
+        detail: String,
+    },
+    /// A node sent something that an honest node cannot send.
+    #[error("{complaint}; nothing was accepted. Tell the operator of node {}, and ask again later", .complaint.node)]
+    Misbehaved {
+        /// Who and what.
+        complaint: Complaint,
+    },
+    /// Two different decisions on one operation, both with three good signatures.
+    #[error(
+        "node {one} and node {other} hold two different decisions on operation {operation}, both signed by all three nodes; nothing was accepted. Keep both and tell every operator: the three nodes have lied together or lost their keys"
+    )]
+    Contradiction {
+        /// First node.
+        one: NodeId,
+        /// Second node.
+        other: NodeId,
+        /// Which operation.
+        operation: OperationId,
+    },
+
+    // This machine.
+    /// The system gave no randomness.
+    #[error("this system gave no randomness; nothing was sent")]
+    NoRandomness,
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Http,
+}
+
+/// A node that sent something no honest node sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Complaint {
+    /// Which node.
+    pub node: NodeId,
+    /// What was wrong.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} sent {}", self.node, self.fault)
+    }
+}
+
+/// What was wrong with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Not JSON, base64 or canonical bytes.
+    #[error("an answer that is not well formed")]
+    Malformed,
+    /// More bytes than an answer may have.
+    #[error("an answer that is too large")]
+    TooLarge,
+    /// Of a message version that this program does not know.
+    #[error("an answer of an unknown version")]
+    Version,
+    /// A signature that does not verify.
+    #[error("an answer with a wrong signature")]
+    WrongSignature,
+    /// About another commons.
+    #[error("an answer of another commons")]
+    OtherCommons,
+    /// About another operation or another request.
+    #[error("an answer to another request")]
+    OtherRequest,
+    /// Another node's statement.
+    #[error("the statement of another node")]
+    OtherNode,
+    /// An outcome that this kind of request cannot have.
+    #[error("an outcome that does not fit the request")]
+    WrongOutcome,
+    /// Dated outside the life of the request.
+    #[error("an answer of another time")]
+    Stale,
+    /// An inspection that the asking key does not open.
+    #[error("an inspection sealed to another key")]
+    NotSealedToUs,
+    /// Another TLS key than the roster pins.
+    #[error("another TLS key than the roster names")]
+    WrongKey,
+}
+
+/// "node 2 does", "nodes 1 and 3 do".
+struct Nodes<'a>(&'a [NodeId], &'static str, &'static str);
+
+impl fmt::Display for Nodes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(nodes, one, many) = self;
+        match nodes {
+            [] => write!(f, "the nodes {many}"),
+            [only] => write!(f, "node {only} {one}"),
+            [all @ .., last] => {
+                let all: Vec<String> = all.iter().map(NodeId::to_string).collect();
+                write!(f, "nodes {} and {last} {many}", all.join(", "))
+            }
+        }
+    }
+}
+
+/// Node text made safe to print: no control characters, at most 300 characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_node_and_what_to_do() {
+        let node = |n| NodeId::new(n).unwrap();
+        let one = Error::Unavailable { nodes: vec![node(2)] };
+        assert_eq!(one.to_string(), "node 2 does not answer; nothing was changed. Try again when it is back");
+        let two = Error::Unavailable { nodes: vec![node(1), node(3)] };
+        assert_eq!(two.to_string(), "nodes 1 and 3 do not answer; nothing was changed. Try again when they are back");
+        let lie = Error::Misbehaved { complaint: Complaint { node: node(2), fault: Fault::WrongSignature } };
+        assert!(lie.to_string().starts_with("node 2 sent an answer with a wrong signature; nothing was accepted"));
+    }
+
+    #[test]
+    fn a_node_cannot_write_control_characters_to_a_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\nc"), "a[31mbc");
+        assert_eq!(printable(&"x".repeat(1000)).len(), 300);
+    }
+}

@@ -1,0 +1,317 @@
+//! The conversation with three nodes: ask all at once, compare, and ask again when answers were lost.
+//!
+//! One valid certificate proves what all three nodes decided. The others are still waited for, for a moment: they must be
+//! equal, and a member wants to know which node sends nonsense.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use futures_util::future::{Either, join3, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use types::api::CommonsBody;
+use types::message::{Certificate, MemberStatement, Outcome, RecordStatement, Statement};
+use types::roster::Roster;
+use types::{NodeId, OperationId, ProfileId, limits};
+
+use crate::answer::{Expected, Reply, decision, statement};
+use crate::error::{Complaint, Error, Fault};
+use crate::platform::Platform;
+use crate::request::{Commons, Prepared, Question, Template, prepare};
+use crate::tally::Tally;
+use crate::transport::{Answer, Call, Silence, Transport};
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Seconds a request lives; until then lost answers are asked for again.
+    pub lifetime_s: u64,
+    /// How long to wait for the other nodes' answers once one certificate is there.
+    pub grace: Duration,
+    /// First pause before asking again; doubles up to [`Self::last_pause`].
+    pub first_pause: Duration,
+    /// Longest pause.
+    pub last_pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (first_pause, last_pause) = (Duration::from_millis(250), Duration::from_secs(5));
+        Self { lifetime_s: 120, grace: Duration::from_secs(3), first_pause, last_pause }
+    }
+}
+
+/// A proven decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// What was decided, under three signatures. Worth keeping.
+    pub certificate: Certificate,
+    /// Nodes that gave no answer in time; the certificate stands without them.
+    pub silent: Vec<NodeId>,
+    /// Nodes whose answer was not valid; the certificate stands, the operator should hear of it.
+    pub complaints: Vec<Complaint>,
+}
+
+impl Proof {
+    /// What was decided.
+    pub fn outcome(&self) -> Outcome {
+        self.certificate.decision.outcome
+    }
+}
+
+/// What each node states, in the order of the nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statements {
+    /// One verified statement or the reason why there is none, for nodes 1, 2, 3.
+    pub nodes: [Result<Statement, Error>; 3],
+}
+
+impl Statements {
+    /// The verified statements.
+    pub fn valid(&self) -> impl Iterator<Item = &Statement> {
+        self.nodes.iter().filter_map(|node| node.as_ref().ok())
+    }
+    /// The first error, for callers who need all three.
+    ///
+    /// # Errors
+    /// Why a node's statement is missing.
+    pub fn all(&self) -> Result<[&Statement; 3], Error> {
+        match &self.nodes {
+            [Ok(one), Ok(two), Ok(three)] => Ok([one, two, three]),
+            nodes => Err(nodes.iter().find_map(|node| node.as_ref().err()).cloned().unwrap_or(Error::Http)),
+        }
+    }
+    /// Whether the nodes that answered say the same of the member (a node may be a batch behind for a moment).
+    pub fn agree(&self) -> bool {
+        let key = |statement: &Statement| {
+            let records = |m: &MemberStatement| m.records.iter().map(RecordKey::of).collect::<Vec<_>>();
+            statement.member.as_ref().map(|member| (member.member, records(member)))
+        };
+        let mut keys = self.valid().map(key);
+        let first = keys.next();
+        keys.all(|other| Some(other) == first)
+    }
+    /// Whether any node states that the asking device belongs to a member with a record of `profile` (or any record).
+    pub fn has_record(&self, profile: Option<&ProfileId>) -> bool {
+        let wanted = |record: &RecordStatement| profile.is_none_or(|id| record.profile == *id);
+        self.valid().filter_map(|s| s.member.as_ref()).any(|m| m.records.iter().any(wanted))
+    }
+}
+
+#[derive(PartialEq)]
+struct RecordKey(ProfileId, u64, u64);
+
+impl RecordKey {
+    fn of(record: &RecordStatement) -> Self {
+        Self(record.profile.clone(), record.batch, record.share_bytes)
+    }
+}
+
+/// A client of one commons. Cheap to share by reference; every call signs with the device key it is given.
+pub struct Client<T, P> {
+    commons: Commons,
+    transport: T,
+    platform: P,
+    patience: Patience,
+}
+
+impl<T: Transport, P: Platform> Client<T, P> {
+    /// A client of the commons of `roster`.
+    ///
+    /// # Errors
+    /// [`Error::Types`] with what to change in the roster.
+    pub fn new(roster: Roster, transport: T, platform: P) -> Result<Self, Error> {
+        Ok(Self { commons: Commons::new(roster)?, transport, platform, patience: Patience::default() })
+    }
+    /// The same with other waiting times.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+    /// The commons.
+    pub fn commons(&self) -> &Commons {
+        &self.commons
+    }
+    /// The platform.
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Enrols `values` (a quantised template of `profile`) under consent to deduplication. The outcome is enrolled, duplicate
+    /// or invalid template.
+    ///
+    /// # Errors
+    /// Every [`Error`]; after [`Error::Undecided`] ask [`Self::status`].
+    pub async fn enrol(&self, device: &SigningKey, template: Template<'_>, note: &str) -> Result<Proof, Error> {
+        self.decide(self.prepare(device, &Question::Enrol(template, note))?, device).await
+    }
+    /// Compares `values` with the member's own record, under consent to verification.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn verify(&self, device: &SigningKey, template: Template<'_>, note: &str) -> Result<Proof, Error> {
+        self.decide(self.prepare(device, &Question::Verify(template, note))?, device).await
+    }
+    /// Erases the member's record of `profile`, or everything, on all three nodes.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn withdraw(&self, device: &SigningKey, profile: Option<ProfileId>) -> Result<Proof, Error> {
+        self.decide(self.prepare(device, &Question::Withdraw(profile))?, device).await
+    }
+    /// What each node knows of the member of `device`.
+    ///
+    /// # Errors
+    /// When the request cannot be made. What goes wrong with a node is in its place of the answer.
+    pub async fn status(&self, device: &SigningKey) -> Result<Statements, Error> {
+        Ok(self.state(self.prepare(device, &Question::Status)?).await)
+    }
+    /// What each node stores about the member of `device`, with a sample of the stored bytes.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub async fn inspect(&self, device: &SigningKey) -> Result<Statements, Error> {
+        Ok(self.state(self.prepare(device, &Question::Inspect)?).await)
+    }
+    /// The decision on an earlier operation of this device, if the nodes know one.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn outcome(&self, device: &SigningKey, operation: OperationId) -> Result<Option<Proof>, Error> {
+        let mut tally = Tally::new(operation);
+        let expected = Expected { operation, request: None, action: None, issued_at: 0 };
+        self.ask_outcome(device, &expected, &mut tally).await?;
+        match tally.certificate() {
+            Some(_) => self.conclude(&tally).map(Some),
+            None if tally.silent().is_empty() && tally.complaints().is_empty() => Ok(None),
+            None => Err(tally.verdict()),
+        }
+    }
+    /// Public facts of each node; not signed, for people.
+    pub async fn public_facts(&self) -> [Result<CommonsBody, Error>; 3] {
+        let ask = async |node| {
+            let answer = self.transport.call(node, Call::Commons, None).await;
+            let lie = |fault| Error::Misbehaved { complaint: Complaint { node, fault } };
+            match answer {
+                Ok(Answer { status: 200, body }) => serde_json::from_slice(&body).map_err(|_| lie(Fault::Malformed)),
+                Ok(_) | Err(Silence::Unreached | Silence::Lost) => Err(Error::Unavailable { nodes: vec![node] }),
+                Err(Silence::WrongKey) => Err(lie(Fault::WrongKey)),
+                Err(Silence::TooLarge) => Err(lie(Fault::TooLarge)),
+            }
+        };
+        let [one, two, three] = NodeId::ALL;
+        let (one, two, three) = join3(ask(one), ask(two), ask(three)).await;
+        [one, two, three]
+    }
+
+    /// Signs `question` now, with fresh randomness.
+    ///
+    /// # Errors
+    /// As `request::prepare`.
+    pub fn prepare(&self, device: &SigningKey, question: &Question<'_>) -> Result<Prepared, Error> {
+        let seed = self.platform.random()?;
+        prepare(&self.commons, device, question, self.platform.now(), self.patience.lifetime_s, &seed)
+    }
+
+    /// Sends an operation to all three nodes and returns the proven decision.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn decide(&self, mut prepared: Prepared, device: &SigningKey) -> Result<Proof, Error> {
+        let bodies = std::mem::take(&mut prepared.bodies);
+        let expected = Expected::of(&prepared);
+        let mut tally = Tally::new(expected.operation);
+        self.ask(prepared.call, bodies, &expected, &mut tally).await?;
+        if tally.certificate().is_some() {
+            return self.conclude(&tally);
+        }
+        if let Some(refusal) = tally.refusal()
+            && !tally.may_be_decided()
+        {
+            return Err(refusal);
+        }
+        // A node that was cut off after it had voted may hold a certificate: ask once in any case, and as long as the
+        // request lives where an answer was lost.
+        let mut pause = self.patience.first_pause;
+        let first = tally.verdict();
+        let again = tally.may_be_decided();
+        let refusal = tally.refusal();
+        loop {
+            self.ask_outcome(device, &expected, &mut tally).await?;
+            if tally.certificate().is_some() {
+                return self.conclude(&tally);
+            }
+            if !again {
+                return Err(first);
+            }
+            if self.platform.now() > prepared.request.expires_at.saturating_add(limits::CLOCK_SKEW_S) {
+                return Err(refusal.unwrap_or_else(|| self.gave_up(&tally, &expected)));
+            }
+            self.platform.sleep(pause).await;
+            pause = (pause * 2).min(self.patience.last_pause);
+        }
+    }
+
+    fn gave_up(&self, tally: &Tally, expected: &Expected<'_>) -> Error {
+        match tally.complaints().first() {
+            Some(complaint) => Error::Misbehaved { complaint: *complaint },
+            None => Error::Undecided { operation: expected.operation, silent: tally.silent() },
+        }
+    }
+
+    fn conclude(&self, tally: &Tally) -> Result<Proof, Error> {
+        let certificate = tally.certificate().cloned().ok_or(Error::Http)?;
+        Ok(Proof { certificate, silent: tally.silent(), complaints: tally.complaints().to_vec() })
+    }
+
+    async fn ask_outcome(&self, device: &SigningKey, expected: &Expected<'_>, tally: &mut Tally) -> Result<(), Error> {
+        let question = self.prepare(device, &Question::Outcome(expected.operation))?;
+        self.ask(Call::Outcome, question.bodies, expected, tally).await
+    }
+
+    /// Posts to all three nodes at once; once one certificate is there, the others have the grace time.
+    async fn ask(&self, call: Call, bodies: [Vec<u8>; 3], expected: &Expected<'_>, tally: &mut Tally) -> Result<(), Error> {
+        let mut calls: FuturesUnordered<_> = NodeId::ALL
+            .into_iter()
+            .zip(bodies)
+            .map(|(node, body)| async move { (node, self.transport.call(node, call, Some(body)).await) })
+            .collect();
+        let mut grace = None;
+        loop {
+            let next = match &mut grace {
+                None => calls.next().await,
+                Some(grace) => match select(calls.next(), grace).await {
+                    Either::Left((next, _)) => next,
+                    Either::Right(_) => None,
+                },
+            };
+            let Some((node, answer)) = next else { return Ok(()) };
+            let roster = self.commons.roster();
+            let reply = decision(roster, expected, answer, tally.certificate(), self.platform.now());
+            tally.add(node, reply)?;
+            if tally.certificate().is_some() && grace.is_none() {
+                grace = Some(self.platform.sleep(self.patience.grace));
+            }
+        }
+    }
+
+    /// Asks all three nodes for their statement.
+    async fn state(&self, mut prepared: Prepared) -> Statements {
+        let bodies = std::mem::take(&mut prepared.bodies);
+        let ask = async |node: NodeId, body: Vec<u8>| {
+            let answer = self.transport.call(node, prepared.call, Some(body)).await;
+            let reply = statement(self.commons.roster(), node, &prepared, answer, self.platform.now());
+            match reply {
+                Reply::Valid(statement) => Ok(statement),
+                Reply::Invalid(fault) => Err(Error::Misbehaved { complaint: Complaint { node, fault } }),
+                Reply::Refused { code, detail } => Err(Error::Refused { node, code, detail }),
+                Reply::NotFound | Reply::Unavailable(_) | Reply::Unreached | Reply::Lost => {
+                    Err(Error::Unavailable { nodes: vec![node] })
+                }
+            }
+        };
+        let ([one, two, three], [a, b, c]) = (NodeId::ALL, bodies);
+        let (one, two, three) = join3(ask(one, a), ask(two, b), ask(three, c)).await;
+        Statements { nodes: [one, two, three] }
+    }
+}

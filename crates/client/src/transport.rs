@@ -1,0 +1,70 @@
+//! How bytes reach a node: one call, one answer, or a reason why there is none.
+
+use types::NodeId;
+
+use crate::platform::Pending;
+
+/// Bytes of one HTTP answer that a transport reads at most: a signed answer in base64, sealed, inside JSON.
+pub const ANSWER_BODY_BYTES: usize = types::limits::ANSWER_BYTES / 3 * 4 + 4096;
+
+/// The calls of the HTTP API that a client makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `POST /v1/enrolments`
+    Enrol,
+    /// `POST /v1/verifications`
+    Verify,
+    /// `POST /v1/withdrawals`
+    Withdraw,
+    /// `POST /v1/outcomes`
+    Outcome,
+    /// `POST /v1/status`
+    Status,
+    /// `POST /v1/inspections`
+    Inspect,
+    /// `GET /v1/commons`
+    Commons,
+}
+
+impl Call {
+    /// Path below the node's URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Enrol => "/v1/enrolments",
+            Self::Verify => "/v1/verifications",
+            Self::Withdraw => "/v1/withdrawals",
+            Self::Outcome => "/v1/outcomes",
+            Self::Status => "/v1/status",
+            Self::Inspect => "/v1/inspections",
+            Self::Commons => "/v1/commons",
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// At most [`ANSWER_BODY_BYTES`] bytes.
+    pub body: Vec<u8>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// No connection: the node cannot have seen the call.
+    Unreached,
+    /// The call may have reached the node; its answer did not reach us.
+    Lost,
+    /// Somebody answered with another TLS key than the roster pins. Nothing was sent.
+    WrongKey,
+    /// The answer is larger than [`ANSWER_BODY_BYTES`].
+    TooLarge,
+}
+
+/// Carries calls to nodes. Implementations reuse connections, time out, and follow no redirects.
+pub trait Transport: Send + Sync {
+    /// Posts `body` (JSON), or gets where there is none.
+    fn call(&self, node: NodeId, call: Call, body: Option<Vec<u8>>) -> Pending<'_, Result<Answer, Silence>>;
+}

@@ -48,12 +48,12 @@ impl Gallery {
             self.blocks.push(Vec::with_capacity(self.layout.lines(self.block_records)));
         }
         if let Some(block) = self.blocks.last_mut() {
-            if place % PAIR_RECORDS == 0 {
+            if place.is_multiple_of(PAIR_RECORDS) {
                 block.resize(block.len() + self.layout.pair_lines(), Line::ZERO);
             }
             self.layout.write(block, place, record);
         }
-        if self.len % 64 == 0 {
+        if self.len.is_multiple_of(64) {
             self.usable.push(0);
         }
         self.usable[self.len / 64] |= 1 << (self.len % 64);
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn record(seed: usize, len: usize) -> Vec<u16> {
-        (0..len).map(|i| (seed.wrapping_mul(40_503).wrapping_add(i.wrapping_mul(25_173)) >> 3) as u16).collect()
+        (0..len).map(|i| u16::try_from((seed * 40_503 + i * 25_173) % 65_521).unwrap()).collect()
     }
 
     #[test]

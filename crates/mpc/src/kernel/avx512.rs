@@ -185,7 +185,8 @@ pub(super) fn store_row(left: __m512i, right: __m512i, starts: bool, segment: &m
         30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0,
     );
     let mut sums = _mm512_permutex2var_epi16(left, low_words, right);
-    let mask = u32::MAX.checked_shr(u32::BITS.saturating_sub(segment.len() as u32)).unwrap_or(0);
+    let missing = PAIR_RECORDS.saturating_sub(segment.len());
+    let mask = u32::MAX.unbounded_shr(u32::try_from(missing).unwrap_or(u32::BITS));
     let at = segment.as_mut_ptr().cast();
     // SAFETY: the mask covers no more words than the segment has; masked-out words are neither read nor written.
     unsafe {

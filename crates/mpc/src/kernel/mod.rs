@@ -17,6 +17,7 @@ mod avx2;
 mod avx512;
 mod blocking;
 mod portable;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AMX reads the byte form"))]
 mod probes;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn both_forms_hold_every_word() {
         for (record_len, count) in [(2, 1), (66, 13), (64, 17), (130, 33)] {
-            let rows: Vec<u16> = (0..record_len * count).map(|i| (i * 40_503 >> 2) as u16).collect();
+            let rows: Vec<u16> = (0..record_len * count).map(|i| u16::try_from(i * 40_503 % 65_521).unwrap()).collect();
             let probes = Probes::new(record_len, &rows);
             let form = probes.byte_form();
             for row in 0..count {

@@ -35,7 +35,7 @@ impl Case {
     }
 
     fn mask(&mut self, slot: usize) {
-        self.gallery.mask(slot as u32);
+        self.gallery.mask(u32::try_from(slot).unwrap());
         self.records[slot].fill(0);
     }
 
@@ -67,7 +67,7 @@ impl Case {
 
 fn word(fill: Fill, rng: &mut ChaCha8Rng) -> u16 {
     match fill {
-        Fill::Random => rng.next_u32() as u16,
+        Fill::Random => (rng.next_u32() & 0xffff) as u16,
         Fill::Constant(word) => word,
     }
 }

@@ -97,11 +97,16 @@ pub(crate) fn deny() -> Result<()> {
             .context("install cargo-deny by hand: cargo install cargo-deny --locked")?;
     }
     run(&mut cargo(&["deny", "--locked", "check", "licenses", "bans", "sources"]))?;
-    if run(&mut cargo(&["deny", "--locked", "check", "advisories"])).is_err() {
-        // An advisory and an unreachable database end alike, so this cannot fail the build; the text above tells them apart.
-        eprintln!("x deny: the advisory check did not pass, or its database could not be reached; read the lines above");
+    let advisories = cargo(&["deny", "--locked", "check", "advisories"]).output().context("could not start cargo deny")?;
+    let said = String::from_utf8_lossy(&advisories.stderr);
+    eprint!("{said}");
+    if !advisories.status.success() && said.contains("failed to fetch advisory database") {
+        eprintln!(
+            "x deny: advisories NOT CHECKED, their database cannot be reached from here; licences, bans and sources are fine"
+        );
+        return Ok(());
     }
-    Ok(())
+    if advisories.status.success() { Ok(()) } else { bail!("an advisory concerns a dependency; the lines above say which") }
 }
 
 /// The decoders over mutated inputs: the fuzz targets' own functions, compiled by the stable toolchain.

@@ -1,0 +1,87 @@
+//! What the application core is given: who it is, whom it trusts, its keys, a clock, and how patient it is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use types::roster::Roster;
+use types::seal::SealKey;
+use types::{NodeId, UnixSeconds};
+
+use super::faults::Faults;
+
+/// Tells the time. Tests move it by hand.
+pub trait Clock: Send + Sync + 'static {
+    /// Seconds since 1970.
+    fn now(&self) -> UnixSeconds;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixSeconds {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    }
+}
+
+/// Everything `App::start` needs besides the store and the links.
+#[derive(Clone)]
+pub struct Config {
+    /// Which node this is.
+    pub node: NodeId,
+    /// The commons.
+    pub roster: Arc<Roster>,
+    /// Signs decisions and statements.
+    pub signing_key: SigningKey,
+    /// Opens shares.
+    pub seal_key: SealKey,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How patient it is.
+    pub patience: Patience,
+    pub(crate) faults: Faults,
+}
+
+/// Time limits and rates that an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a client waits for a decision before it is told that its operation is in doubt.
+    pub answer: Duration,
+    /// How long an operation waits for the two other nodes to receive their shares.
+    pub share: Duration,
+    /// How long a proposal waits for the other nodes.
+    pub proposal: Duration,
+    /// Verification attempts that one device may make at once.
+    pub attempts: u32,
+    /// Seconds after which one more attempt is allowed.
+    pub attempt_interval: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(60),
+            share: Duration::from_secs(5),
+            proposal: Duration::from_secs(5),
+            attempts: 20,
+            attempt_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// With the system's clock and the usual patience.
+    pub fn new(node: NodeId, roster: Arc<Roster>, signing_key: SigningKey, seal_key: SealKey) -> Self {
+        let (clock, patience, faults) = (Arc::new(SystemClock), Patience::default(), Faults::default());
+        Self { node, roster, signing_key, seal_key, clock, patience, faults }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config {{ node: {}, commons: {}, <keys redacted> }}", self.node, self.roster.digest())
+    }
+}

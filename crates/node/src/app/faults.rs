@@ -1,0 +1,37 @@
+//! Named points at which a test stops a node as if its process had died. In a running node the list is empty.
+
+use std::sync::Arc;
+
+/// Where a node can be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Point {
+    /// The outcome is computed, nothing is written.
+    BeforePrepare,
+    /// Shares are in the segment files; the database does not know them.
+    AfterShares,
+    /// The batch is durable; no vote has left.
+    AfterPrepare,
+    /// One peer has the vote.
+    AfterOneVote,
+    /// Committed; shares to erase are still there and no client has an answer.
+    AfterCommit,
+}
+
+type Stop = dyn Fn(Point) -> bool + Send + Sync;
+
+/// Decides at which points to stop.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Option<Arc<Stop>>);
+
+impl Faults {
+    /// Stops where `stop` says so.
+    #[cfg(test)]
+    pub(crate) fn new(stop: impl Fn(Point) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(stop)))
+    }
+
+    /// Whether to stop here.
+    pub(crate) fn stop_at(&self, point: Point) -> bool {
+        self.0.as_ref().is_some_and(|stop| stop(point))
+    }
+}

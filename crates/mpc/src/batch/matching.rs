@@ -1,0 +1,327 @@
+//! Search, twins and verification: scores that are inner products of probe rows and records.
+
+use std::collections::VecDeque;
+use std::ops::{Deref, Range};
+
+use types::NodeId;
+use types::profile::Matching;
+use zeroize::Zeroizing;
+
+use super::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+use crate::answer::{LaneMask, Layout};
+use crate::error::{Abort, Error};
+use crate::gallery::Gallery;
+use crate::kernel::{Probes, inner_products};
+use crate::protocol::{Incoming, Outgoing, Protocol, Step};
+use crate::record::{ProbeShare, RecordShare};
+use crate::session::ProtocolKeys;
+use crate::sign::Adder;
+
+/// For each probe: does it match any active record of the gallery? Output: one bool per probe.
+///
+/// `G` is anything that lends a [`Gallery`]: a reference, an `Arc`, a guard. The three nodes' galleries must hold the same
+/// records in the same slots with the same slots masked. Works through the gallery in chunks, so memory is bounded by about
+/// 2^21 comparisons whatever the gallery's size.
+pub struct Search<G>(Engine<SearchSource<G>>);
+
+struct SearchSource<G> {
+    gallery: G,
+    rows: ProbeRows,
+    operations: usize,
+    chunk: usize,
+    next_slot: usize,
+}
+
+impl<G: Deref<Target = Gallery>> Search<G> {
+    /// Probes of the operations of a batch against `gallery`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when a probe or the gallery is not of this profile.
+    pub fn new(
+        keys: ProtocolKeys,
+        matching: &Matching,
+        gallery: G,
+        probes: &[&ProbeShare],
+        adder: Adder,
+    ) -> Result<Self, Error> {
+        expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
+        let rows = ProbeRows::new(keys.node(), matching, 0, probes)?;
+        let source = SearchSource { gallery, rows, operations: probes.len(), chunk: CHUNK_COMPARISONS, next_slot: 0 };
+        Ok(Self(Engine::new(keys, adder, source)))
+    }
+
+    /// Handles about `comparisons` at a time instead of 2^21 (at least 64 records, at most 2^21 comparisons). All three nodes
+    /// must choose alike.
+    #[must_use]
+    pub fn with_chunk(mut self, comparisons: usize) -> Self {
+        self.0.source_mut().chunk = comparisons.min(CHUNK_COMPARISONS);
+        self
+    }
+}
+
+impl<G: Deref<Target = Gallery>> Source for SearchSource<G> {
+    fn operations(&self) -> usize {
+        self.operations
+    }
+
+    fn next_chunk(&mut self) -> Option<Chunk> {
+        let rows = self.rows.rows();
+        let start = self.next_slot;
+        if rows == 0 || start >= self.gallery.len() {
+            return None;
+        }
+        let records = (self.chunk / rows / 64).max(1) * 64;
+        let end = (start + records).min(self.gallery.len());
+        self.next_slot = end;
+        let words = (end - start).div_ceil(64);
+        let usable = self.gallery.usable_words().get(start / 64..start / 64 + words).unwrap_or_default();
+        Some(Chunk {
+            shares: Shares::Additive(self.rows.scores(&self.gallery, start..end)),
+            layout: Layout {
+                words,
+                operation_of_row: self.rows.operation_of_row.clone(),
+                mask: LaneMask::Shared(usable.to_vec()),
+                inverted: true,
+            },
+        })
+    }
+}
+
+/// For each operation k: does its probe match the record of an earlier operation j < k? Only usable operations take part, on
+/// both sides; the others' answer is `false` and nothing is computed for them.
+pub struct Twins {
+    engine: Engine<TwinSource>,
+    usable: Vec<bool>,
+}
+
+struct TwinSource {
+    records: Gallery,
+    operations: usize,
+    /// Groups of operations, each a chunk.
+    groups: VecDeque<ProbeRows>,
+}
+
+impl Twins {
+    /// `probes[k]`, `records[k]` and `usable[k]` belong to operation k of the batch.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the slices differ in length or a share is not of this profile.
+    pub fn new(
+        keys: ProtocolKeys,
+        matching: &Matching,
+        probes: &[&ProbeShare],
+        records: &[&RecordShare],
+        usable: &[bool],
+        adder: Adder,
+    ) -> Result<Self, Error> {
+        expect_len("records of a batch", probes.len(), records.len())?;
+        expect_len("usable flags of a batch", probes.len(), usable.len())?;
+        let mut gallery = Gallery::new(matching.record_len());
+        let mut taking_part = Vec::new();
+        for ((probe, record), _) in probes.iter().zip(records).zip(usable).filter(|(_, usable)| **usable) {
+            expect_len("words of a record", matching.record_len(), record.values().len())?;
+            gallery.push(record.values());
+            taking_part.push(*probe);
+        }
+        let per_operation = matching.probe_rows() * gallery.len().next_multiple_of(64);
+        let group = CHUNK_COMPARISONS.checked_div(per_operation).unwrap_or(1).max(1);
+        let mut groups = VecDeque::new();
+        // The first operation has none before it: one alone needs no comparison.
+        if taking_part.len() > 1 {
+            for (first, group) in (0u32..).step_by(group).zip(taking_part.chunks(group)) {
+                groups.push_back(ProbeRows::new(keys.node(), matching, first, group)?);
+            }
+        }
+        let source = TwinSource { records: gallery, operations: taking_part.len(), groups };
+        Ok(Self { engine: Engine::new(keys, adder, source), usable: usable.to_vec() })
+    }
+}
+
+impl Source for TwinSource {
+    fn operations(&self) -> usize {
+        self.operations
+    }
+
+    fn next_chunk(&mut self) -> Option<Chunk> {
+        let rows = self.groups.pop_front()?;
+        let words = self.records.len().div_ceil(64);
+        let mask = rows
+            .operation_of_row
+            .iter()
+            .flat_map(|&operation| (0..words).map(move |word| lanes_below(operation as usize, word)))
+            .collect();
+        let shares = Shares::Additive(rows.scores(&self.records, 0..self.records.len()));
+        let layout = Layout { words, operation_of_row: rows.operation_of_row, mask: LaneMask::PerRow(mask), inverted: true };
+        Some(Chunk { shares, layout })
+    }
+}
+
+/// Lanes of word `word` whose number is below `limit`.
+fn lanes_below(limit: usize, word: usize) -> u64 {
+    match limit.saturating_sub(64 * word) {
+        lanes @ 0..64 => (1 << lanes) - 1,
+        _ => u64::MAX,
+    }
+}
+
+/// For each pair: does the probe match the record in that slot? Output: one bool per pair.
+pub struct Verify(Engine<OneChunk>);
+
+impl Verify {
+    /// Probe j of `claims` is compared with the record in slot j of `claims` only.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when a probe or the gallery is not of this profile, [`Error::NoSuchSlot`].
+    pub fn new(
+        keys: ProtocolKeys,
+        matching: &Matching,
+        gallery: &Gallery,
+        claims: &[(&ProbeShare, u32)],
+        adder: Adder,
+    ) -> Result<Self, Error> {
+        expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
+        let words = matching.probe_rows().div_ceil(64);
+        let offset = offset_share(keys.node(), matching);
+        let mut scores = vec![0u16; claims.len() * words * 64];
+        for ((probe, slot), scores) in claims.iter().zip(scores.chunks_mut(words * 64)) {
+            check_probe(probe, matching)?;
+            if gallery.is_masked(*slot) {
+                return Err(Error::NoSuchSlot { slot: *slot as usize });
+            }
+            let record = gallery.record(*slot);
+            for (score, row) in scores.iter_mut().zip(probe.rows()) {
+                *score =
+                    row.iter().zip(&record).fold(offset.wrapping_neg(), |sum, (a, b)| sum.wrapping_add(a.wrapping_mul(*b)));
+            }
+        }
+        let mask = (0..words).map(|word| lanes_below(matching.probe_rows(), word)).collect();
+        let operation_of_row = (0u32..).take(claims.len()).collect();
+        let layout = Layout { words, operation_of_row, mask: LaneMask::Shared(mask), inverted: true };
+        let chunk = (!claims.is_empty()).then_some(Chunk { shares: Shares::Additive(scores), layout });
+        Ok(Self(Engine::new(keys, adder, OneChunk { operations: claims.len(), chunk })))
+    }
+}
+
+struct OneChunk {
+    operations: usize,
+    chunk: Option<Chunk>,
+}
+
+impl Source for OneChunk {
+    fn operations(&self) -> usize {
+        self.operations
+    }
+    fn next_chunk(&mut self) -> Option<Chunk> {
+        self.chunk.take()
+    }
+}
+
+/// The probe rows of several operations, ready for the kernels.
+pub(crate) struct ProbeRows {
+    probes: Probes,
+    operation_of_row: Vec<u32>,
+    /// This node's share of the offset to subtract.
+    offset: u16,
+}
+
+impl ProbeRows {
+    /// Rows of `probes`, which belong to operations `first ..`.
+    pub(crate) fn new(node: NodeId, matching: &Matching, first: u32, probes: &[&ProbeShare]) -> Result<Self, Error> {
+        let mut rows = Zeroizing::new(Vec::with_capacity(probes.len() * matching.probe_rows() * matching.record_len()));
+        for probe in probes {
+            check_probe(probe, matching)?;
+            rows.extend_from_slice(probe.values());
+        }
+        let per_operation = matching.probe_rows();
+        let operations = (first..).take(probes.len());
+        let operation_of_row = operations.flat_map(|operation| std::iter::repeat_n(operation, per_operation)).collect();
+        let offset = offset_share(node, matching);
+        Ok(Self { probes: Probes::new(matching.record_len(), &rows), operation_of_row, offset })
+    }
+
+    /// Additive shares of the scores against `slots` (from a multiple of 64): rows of whole words, padded with anything.
+    pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>) -> Vec<u16> {
+        let rows = self.operation_of_row.len();
+        let records = slots.len();
+        let padded = records.next_multiple_of(64);
+        let mut scores = vec![0u16; rows * padded];
+        if padded == records {
+            inner_products(gallery, slots, &self.probes, &mut scores);
+        } else {
+            let mut products = vec![0u16; rows * records];
+            inner_products(gallery, slots, &self.probes, &mut products);
+            for (scores, products) in scores.chunks_exact_mut(padded).zip(products.chunks_exact(records)) {
+                scores.split_at_mut(records).0.copy_from_slice(products);
+            }
+        }
+        if self.offset != 0 {
+            scores.iter_mut().for_each(|score| *score = score.wrapping_sub(self.offset));
+        }
+        scores
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.operation_of_row.len()
+    }
+}
+
+/// The public offset is subtracted from component 1, which is node 1's own.
+fn offset_share(node: NodeId, matching: &Matching) -> u16 {
+    if node.number() == 1 { matching.offset() } else { 0 }
+}
+
+fn check_probe(probe: &ProbeShare, matching: &Matching) -> Result<(), Error> {
+    expect_len("words per probe row", matching.record_len(), probe.record_len())?;
+    expect_len("rows of a probe", matching.probe_rows(), probe.rows().len())
+}
+
+fn expect_len(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
+    if expected == got { Ok(()) } else { Err(Error::Mismatch { what, expected, got }) }
+}
+
+impl<G: Deref<Target = Gallery>> Protocol for Search<G> {
+    type Output = Vec<bool>;
+
+    fn start(&mut self) -> Outgoing {
+        self.0.start()
+    }
+    fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
+        Ok(match self.0.round(incoming)? {
+            Step::Continue(engine, outgoing) => Step::Continue(Self(engine), outgoing),
+            Step::Finish(answers) => Step::Finish(answers),
+        })
+    }
+}
+
+impl Protocol for Verify {
+    type Output = Vec<bool>;
+
+    fn start(&mut self) -> Outgoing {
+        self.0.start()
+    }
+    fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
+        Ok(match self.0.round(incoming)? {
+            Step::Continue(engine, outgoing) => Step::Continue(Self(engine), outgoing),
+            Step::Finish(answers) => Step::Finish(answers),
+        })
+    }
+}
+
+impl Protocol for Twins {
+    type Output = Vec<bool>;
+
+    fn start(&mut self) -> Outgoing {
+        self.engine.start()
+    }
+    fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
+        let usable = self.usable;
+        Ok(match self.engine.round(incoming)? {
+            Step::Continue(engine, outgoing) => Step::Continue(Self { engine, usable }, outgoing),
+            Step::Finish(answers) => {
+                // Back to the numbers of the whole batch.
+                let mut answers = answers.into_iter();
+                Step::Finish(usable.iter().map(|usable| *usable && answers.next().unwrap_or(false)).collect())
+            }
+        })
+    }
+}

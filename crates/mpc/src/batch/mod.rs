@@ -1,0 +1,23 @@
+//! The protocols of one batch of operations.
+//!
+//! | protocol | question, per operation | opened |
+//! |---|---|---|
+//! | [`CheckInputs`] | is the shared input a template of the profile? | one bit |
+//! | [`Search`] | does the probe match any active record? | one bit |
+//! | [`Twins`] | does the probe match an earlier operation of the batch? | one bit |
+//! | [`Verify`] | does the probe match this one record? | one bit |
+//!
+//! All four take their randomness from [`crate::session::ProtocolKeys`], and the three nodes must construct them from the same
+//! public arguments (numbers of operations, masks, slots, adder). All run through one engine (`engine`): chunks of comparisons
+//! are re-shared where needed, their signs computed, combined per operation with public coins, masked and opened.
+//!
+//! Out of scope: which operations form a batch and what follows from an answer (`node`).
+
+mod check;
+mod engine;
+mod matching;
+
+pub use check::CheckInputs;
+pub use matching::{Search, Twins, Verify};
+
+pub(crate) use engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};

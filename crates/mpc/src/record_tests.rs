@@ -1,0 +1,126 @@
+//! Stored shares give the plaintext inner product and look like noise.
+
+use proptest::prelude::*;
+use types::profile::Embedding;
+
+use super::*;
+use crate::sharing::{SplitRandomness, split};
+
+pub(crate) fn embedding(dimensions: u32) -> Matching {
+    Matching::Embedding(Embedding {
+        dimensions,
+        scale: 148,
+        clamp: 64,
+        cosine_threshold: 0.334,
+        norm_min: 0.9,
+        norm_max: 1.05,
+    })
+}
+
+pub(crate) fn iris(rows: u32, columns: u32, wavelets: u32, rotations: u32) -> Matching {
+    let (dot_weight, mask_weight, mask_min) = (2, 1, 1);
+    Matching::IrisCode(IrisCode { rows, columns, wavelets, rotations, dot_weight, mask_weight, mask_min })
+}
+
+fn shares(values: &[u32], seed: u8) -> [InputShare; 3] {
+    let mut random = [0u8; 160];
+    random.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i as u8).wrapping_mul(29) ^ seed);
+    let split = split(values, &SplitRandomness::from_bytes(&random));
+    NodeId::ALL
+        .map(|n| InputShare::open(&split.packages[n.index()], n, values.len(), &split.commitments).expect("honest share"))
+}
+
+fn private_scores(probe: &[u32], record: &[u32], matching: &Matching) -> Vec<i16> {
+    let (probes, records) = (shares(probe, 1), shares(record, 2));
+    let mut scores = vec![matching.offset().wrapping_neg(); matching.probe_rows()];
+    for node in NodeId::ALL {
+        let probe = probe_share(node, &probes[node.index()], matching);
+        let record = record_share(node, &records[node.index()], matching);
+        assert_eq!(record.values().len(), matching.record_len());
+        assert_eq!(probe.rows().len(), matching.probe_rows());
+        for (score, row) in scores.iter_mut().zip(probe.rows()) {
+            let dot = row.iter().zip(record.values()).fold(0u16, |sum, (a, b)| sum.wrapping_add(a.wrapping_mul(*b)));
+            *score = score.wrapping_add(dot);
+        }
+    }
+    scores.into_iter().map(u16::cast_signed).collect()
+}
+
+/// An iris input from random bits: k = code AND mask, then mask.
+pub(crate) fn iris_input(code: &[bool], mask: &[bool]) -> Vec<u32> {
+    let k = code.iter().enumerate().map(|(bit, code)| u32::from(*code && mask[bit / 2]));
+    k.chain(mask.iter().map(|m| u32::from(*m))).collect()
+}
+
+proptest! {
+    #[test]
+    fn ring_products_equal_plain_products(x in proptest::collection::vec(any::<[u32; 2]>(), 2..130)) {
+        let (probe, record): (Vec<u32>, Vec<u32>) = x.iter().map(|[a, b]| (*a, *b)).unzip();
+        let matching = embedding(x.len() as u32);
+        prop_assert_eq!(private_scores(&probe, &record, &matching), plaintext_scores(&probe, &record, &matching));
+    }
+
+    #[test]
+    fn iris_scores_are_those_of_masked_hamming_distance(
+        a in proptest::collection::vec(any::<bool>(), 60 + 30), b in proptest::collection::vec(any::<bool>(), 60 + 30),
+    ) {
+        // 3 rows x 5 columns x 2 wavelets: 60 code bits, 30 mask bits, all 5 rotations.
+        let matching = iris(3, 5, 2, 5);
+        let (probe, record) = (iris_input(&a[..60], &a[60..]), iris_input(&b[..60], &b[60..]));
+        let scores = private_scores(&probe, &record, &matching);
+        prop_assert_eq!(&scores, &plaintext_scores(&probe, &record, &matching));
+        for (row, score) in scores.into_iter().enumerate() {
+            let (mut common, mut differing) = (0i32, 0i32);
+            for bit in 0..60 {
+                let (r, c, rest) = (bit / 20, bit / 4 % 5, bit % 4);
+                let from = r * 20 + (c + 5 + 2 - row) % 5 * 4 + rest;
+                if a[60 + from / 2] && b[60 + bit / 2] {
+                    common += 1;
+                    differing += i32::from(a[from] != b[bit]);
+                }
+            }
+            // dot = common - 2 differing; common counts code bits, so the joint mask has half as many.
+            prop_assert_eq!(i32::from(score), 2 * (common - 2 * differing) - common / 2 - 1);
+        }
+    }
+}
+
+#[test]
+fn the_middle_row_is_the_unrotated_one_and_rows_shift_by_one_column() {
+    let Matching::IrisCode(iris) = iris(2, 7, 1, 5) else { unreachable!() };
+    assert!(rotation(&iris, 2, 2).eq(0..28));
+    let third: Vec<usize> = rotation(&iris, 3, 1).collect();
+    assert_eq!(third, [6, 0, 1, 2, 3, 4, 5, 13, 7, 8, 9, 10, 11, 12]);
+}
+
+#[test]
+fn an_odd_vector_is_padded() {
+    let matching = embedding(5);
+    assert_eq!(matching.record_len(), 6);
+    let x = [3, 9, u32::MAX, 7, 40_000];
+    assert_eq!(private_scores(&x, &x, &matching), plaintext_scores(&x, &x, &matching));
+}
+
+#[test]
+fn stored_shares_of_a_constant_template_look_uniform() {
+    // 512 templates of one constant vector; chi-square over 256 byte values has mean 255 and deviation 22.6.
+    let matching = embedding(512);
+    for node in NodeId::ALL {
+        let mut counts = [0f64; 256];
+        for seed in 0..=255 {
+            let record = record_share(node, &shares(&[5; 512], seed)[node.index()], &matching);
+            record.values().iter().flat_map(|word| word.to_le_bytes()).for_each(|byte| counts[usize::from(byte)] += 1.0);
+        }
+        let expected = counts.iter().sum::<f64>() / 256.0;
+        let chi: f64 = counts.iter().map(|count| (count - expected).powi(2) / expected).sum();
+        assert!((255.0 - 5.0 * 22.6..255.0 + 5.0 * 22.6).contains(&chi), "node {node}: chi-square {chi}");
+    }
+}
+
+#[test]
+fn shares_are_not_printed() {
+    let input = &shares(&[5; 4], 1)[0];
+    let node = NodeId::ALL[0];
+    assert_eq!(format!("{:?}", record_share(node, input, &embedding(4))), "RecordShare(<redacted>)");
+    assert_eq!(format!("{:?}", probe_share(node, input, &embedding(4))), "ProbeShare(<redacted>)");
+}

@@ -18,6 +18,7 @@ pub mod batch;
 mod bits;
 pub mod driver;
 pub mod error;
+pub mod evaluate;
 
 pub mod gallery;
 mod galois;

@@ -185,4 +185,4 @@ fn rotation(iris: &IrisCode, row: usize, bits_per_column: usize) -> impl Iterato
 
 #[cfg(test)]
 #[path = "record_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -124,3 +124,60 @@ fn shares_are_not_printed() {
     assert_eq!(format!("{:?}", record_share(node, input, &embedding(4))), "RecordShare(<redacted>)");
     assert_eq!(format!("{:?}", probe_share(node, input, &embedding(4))), "ProbeShare(<redacted>)");
 }
+
+/// Quantised templates of `count` samples of `count / 3` persons, so that there are matches and non-matches.
+pub(crate) fn faces(dimensions: u32, count: usize, seed: u8) -> Vec<Vec<u32>> {
+    let mut random = Random::new(seed);
+    let mut vector = |spread: f64| -> Vec<f64> { (0..dimensions).map(|_| spread * random.normal()).collect() };
+    let persons: Vec<Vec<f64>> = (0..count.div_ceil(3)).map(|_| vector(1.0)).collect();
+    (0..count)
+        .map(|n| {
+            let noise = vector(0.8);
+            quantise(persons[n % persons.len()].iter().zip(&noise).map(|(a, b)| a + b).collect())
+        })
+        .collect()
+}
+
+/// Scales to length 148, rounds and clamps. Few dimensions make large coordinates, so clamped ones are common.
+pub(crate) fn quantise(vector: Vec<f64>) -> Vec<u32> {
+    let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+    vector.into_iter().map(|x| ((148.0 * x / norm).round().clamp(-64.0, 63.0) as i32).cast_unsigned()).collect()
+}
+
+/// Iris inputs of `count` samples of `count / 3` eyes, rotated by up to two columns and with flipped bits.
+pub(crate) fn irises(matching: &Matching, count: usize, seed: u8) -> Vec<Vec<u32>> {
+    let Matching::IrisCode(iris) = matching else { panic!("an iris profile") };
+    let mut random = Random::new(seed);
+    let mut bits = |len: usize, percent: u64| -> Vec<bool> { (0..len).map(|_| random.below(100) < percent).collect() };
+    let eyes: Vec<Vec<bool>> = (0..count.div_ceil(3)).map(|_| bits(iris.code_bits(), 50)).collect();
+    let rotations = iris.rotations as usize;
+    (0..count)
+        .map(|n| {
+            let (flip, mask) = (bits(iris.code_bits(), 20), bits(iris.mask_bits(), 80));
+            let eye = &eyes[n % eyes.len()];
+            let row = (rotations / 2 + n % 5).saturating_sub(2).min(rotations - 1);
+            let code: Vec<bool> = rotation(iris, row, 2 * iris.wavelets as usize)
+                .map(|from| eye[from])
+                .zip(&flip)
+                .map(|(a, b)| a ^ b)
+                .collect();
+            iris_input(&code, &mask)
+        })
+        .collect()
+}
+
+/// A small generator for tests.
+pub(crate) struct Random(crate::session::KeyStream);
+
+impl Random {
+    pub(crate) fn new(seed: u8) -> Self {
+        Self(crate::session::KeyStream::new(&[seed; 16]))
+    }
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0.word() % limit
+    }
+    /// Sum of twelve uniform numbers: near enough to normal.
+    pub(crate) fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.below(1 << 32) as f64 / (1u64 << 32) as f64).sum::<f64>() - 6.0
+    }
+}

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use types::NodeId;
 use types::profile::{Embedding, IrisCode, Matching};
 
-use super::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
 use crate::answer::{LaneMask, Layout};
 use crate::error::{Abort, Error, Phase};
 use crate::protocol::{Incoming, Outgoing, Protocol, Step};

@@ -7,7 +7,7 @@ use types::NodeId;
 use types::profile::Matching;
 use zeroize::Zeroizing;
 
-use super::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
 use crate::answer::{LaneMask, Layout};
 use crate::error::{Abort, Error};
 use crate::gallery::Gallery;

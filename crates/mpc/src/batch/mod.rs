@@ -20,4 +20,5 @@ mod matching;
 pub use check::CheckInputs;
 pub use matching::{Search, Twins, Verify};
 
-pub(crate) use engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+pub(crate) use engine::{InFlight, InFlightStep, Shares};
+pub(crate) use matching::ProbeRows;

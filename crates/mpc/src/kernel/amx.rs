@@ -10,14 +10,15 @@
 #![expect(unsafe_code, reason = "inline assembly for tile instructions, and a system call to be granted them")]
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _mm512_add_epi32, _mm512_load_si512, _mm512_slli_epi32};
+use std::arch::x86_64::{__cpuid_count, __m512i, _mm512_add_epi32, _mm512_slli_epi32};
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::avx512::store_row;
+use super::avx512::{load, store_row};
 use super::blocking::{self, Products};
 use super::layout::{Line, PAIR_RECORDS, Run};
 use super::probes::Probes;
-use super::x86::prefetch;
+use super::x86::prefetch_share;
 
 /// Whether the processor has AMX byte products, the AVX-512 instructions that finish them, and the system's leave to
 /// use tiles.
@@ -62,32 +63,70 @@ fn request_tiles() -> bool {
 
 /// Inner products of a run.
 pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+    assert!(available(), "this machine cannot run the AMX kernel");
+    // SAFETY: `available` found AVX-512F and BW.
+    unsafe { products_inner(run, probes, out) }
+}
+
+/// The sums of each strip (a tile of rows against a piece) are finished while the tile unit works on the next strip:
+/// reading them at once would wait for the stores of the tiles.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
     let form = probes.byte_form();
-    let rows = form.tile_rows();
-    let row_tiles = probes.rows().div_ceil(rows);
-    let tiles = Tiles::configure(rows);
-    let mut sums = Sums([[Line::ZERO; 16]; 4]);
+    let row_tiles = probes.rows().div_ceil(form.tile_rows());
+    let tiles = Tiles::configure(form.tile_rows());
+    let mut buffers = [Sums::ZERO; 2];
+    let [mut current, mut previous] = buffers.each_mut();
+    let mut pending: Option<Strip> = None;
     let mut pieces = blocking::pieces(run, probes).peekable();
     while let Some(piece) = pieces.next() {
         let groups = run.pair(piece.pair, &piece.tiles);
-        let next = pieces.peek().map(|next| run.pair(next.pair, &next.tiles));
+        let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
         for row_tile in 0..row_tiles {
             // A share of the next piece at a time, so that it arrives while this one is computed.
-            prefetch(next.map(|group| group.map(|lines| share(lines, row_tile, row_tiles))));
-            tiles.multiply(form.lines(row_tile, &piece.tiles), groups, &mut sums);
-            let first_row = row_tile * rows;
-            for (row, sums) in (first_row..probes.rows().min(first_row + rows)).zip(sums.rows()) {
-                let segment = out.segment(row, piece.first_record(), PAIR_RECORDS);
-                // SAFETY: `available` found AVX-512F and BW, and `run_products` asked it before the call.
-                unsafe { finish_row(sums, piece.starts, segment) };
+            prefetch_share(next, row_tile, row_tiles);
+            tiles.multiply(form.lines(row_tile, &piece.tiles), groups, current);
+            let first_row = row_tile * form.tile_rows();
+            let rows = first_row..probes.rows().min(first_row + form.tile_rows());
+            let strip = Strip { rows, first_record: piece.first_record(), starts: piece.starts };
+            if let Some(strip) = pending.replace(strip) {
+                strip.finish(previous, out);
             }
+            std::mem::swap(&mut current, &mut previous);
+        }
+    }
+    if let Some(strip) = pending {
+        strip.finish(previous, out);
+    }
+}
+
+/// Where the sums of a tile of rows and a piece go.
+struct Strip {
+    rows: Range<usize>,
+    first_record: usize,
+    starts: bool,
+}
+
+impl Strip {
+    /// Stores or adds low sums plus 256 times middle sums.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn finish(&self, sums: &Sums, out: &mut Products<'_>) {
+        let [low_left, middle_left, low_right, middle_right] = &sums.0;
+        let left = low_left.iter().zip(middle_left);
+        let right = low_right.iter().zip(middle_right);
+        for ((row, left), right) in self.rows.clone().zip(left).zip(right) {
+            let [left, right] = [left, right].map(|(low, middle)| combine(low, middle));
+            store_row(left, right, self.starts, out.segment(row, self.first_record, PAIR_RECORDS));
         }
     }
 }
 
-/// The part of `lines` with index `index` of `count` parts.
-fn share(lines: &[Line], index: usize, count: usize) -> &[Line] {
-    lines.get(lines.len() * index / count..lines.len() * (index + 1) / count).unwrap_or_default()
+/// Low sums plus 256 times middle sums, for 16 records.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn combine(low: &Line, middle: &Line) -> __m512i {
+    _mm512_add_epi32(load(low), _mm512_slli_epi32::<8>(load(middle)))
 }
 
 /// Tiles stored to memory: for the left group the low and the middle sums, then the same for the right group.
@@ -95,23 +134,7 @@ fn share(lines: &[Line], index: usize, count: usize) -> &[Line] {
 struct Sums([[Line; 16]; 4]);
 
 impl Sums {
-    /// The four lines of each probe row.
-    fn rows(&self) -> impl Iterator<Item = [&Line; 4]> {
-        let [a, b, c, d] = &self.0;
-        a.iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| [a, b, c, d])
-    }
-}
-
-/// Low sum plus 256 times middle sum, for 32 records.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn finish_row(sums: [&Line; 4], starts: bool, segment: &mut [u16]) {
-    // SAFETY: a line is 64 bytes, aligned to 64.
-    let [low_left, middle_left, low_right, middle_right] =
-        sums.map(|line| unsafe { _mm512_load_si512(line.0.as_ptr().cast()) });
-    let left = _mm512_add_epi32(low_left, _mm512_slli_epi32::<8>(middle_left));
-    let right = _mm512_add_epi32(low_right, _mm512_slli_epi32::<8>(middle_right));
-    store_row(left, right, starts, segment);
+    const ZERO: Self = Self([[Line::ZERO; 16]; 4]);
 }
 
 /// This thread's tile registers, configured while the value lives and released when it is dropped.

@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 use super::blocking::{self, Piece, Products};
 use super::layout::{GROUP_RECORDS, Line, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{Probes, WordBlock};
-use super::x86::{Words, prefetch};
+use super::x86::{Words, prefetch_share};
 
 /// Most rows that a micro-kernel takes.
 const MAX_ROWS: usize = 4;
@@ -24,19 +24,21 @@ pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
 
 #[target_feature(enable = "avx2")]
 fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+    let blocks: Vec<_> = probes.word_blocks().collect();
     let mut words = Words::new();
     let mut pieces = blocking::pieces(run, probes).peekable();
     while let Some(piece) = pieces.next() {
         unpack(run.pair(piece.pair, &piece.tiles), &mut words);
-        prefetch(pieces.peek().map(|next| run.pair(next.pair, &next.tiles)));
-        for block in probes.word_blocks() {
+        let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
+        for (index, block) in blocks.iter().enumerate() {
+            prefetch_share(next, index, blocks.len());
             for first in (0..block.rows).step_by(MAX_ROWS) {
                 for half in 0..2 {
                     match block.rows - first {
-                        1 => strip::<1>(&words, half, block, first, &piece, out),
-                        2 => strip::<2>(&words, half, block, first, &piece, out),
-                        3 => strip::<3>(&words, half, block, first, &piece, out),
-                        _ => strip::<MAX_ROWS>(&words, half, block, first, &piece, out),
+                        1 => strip::<1>(&words, half, *block, first, &piece, out),
+                        2 => strip::<2>(&words, half, *block, first, &piece, out),
+                        3 => strip::<3>(&words, half, *block, first, &piece, out),
+                        _ => strip::<MAX_ROWS>(&words, half, *block, first, &piece, out),
                     }
                 }
             }

@@ -11,8 +11,8 @@ use std::arch::x86_64::*;
 
 use super::blocking::{self, Piece, Products};
 use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LINES};
-use super::probes::{MAX_BLOCK_ROWS, Probes, WordBlock};
-use super::x86::{Words, prefetch};
+use super::probes::{MAX_BLOCK_ROWS, Probes, TILE_STEPS, WordBlock};
+use super::x86::{Words, prefetch_share};
 
 /// One kernel: the same code with another product instruction and the features that it needs.
 macro_rules! word_kernel {
@@ -28,60 +28,38 @@ macro_rules! word_kernel {
 
             #[target_feature(enable = $features)]
             fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
-                let mut blocks = probes.word_blocks();
-                let (first, second) = (blocks.next(), blocks.next());
+                let blocks: Vec<_> = probes.word_blocks().collect();
                 let mut words = Words::new();
                 let mut pieces = blocking::pieces(run, probes).peekable();
                 while let Some(piece) = pieces.next() {
                     let groups = run.pair(piece.pair, &piece.tiles);
-                    let next = pieces.peek().map(|next| run.pair(next.pair, &next.tiles));
-                    match (first, second) {
-                        (Some(block), None) => direct_block(groups, next, block, &piece, out),
-                        _ => {
-                            unpack(groups, &mut words);
-                            prefetch(next);
-                            for block in probes.word_blocks() {
-                                packed_block(&words, block, &piece, out);
-                            }
-                        }
+                    let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
+                    if let [block] = blocks[..] {
+                        by_width!(direct((groups, next), block, &piece, out));
+                        continue;
+                    }
+                    unpack(groups, &mut words);
+                    for (index, block) in blocks.iter().enumerate() {
+                        prefetch_share(next, index, blocks.len());
+                        by_width!(packed(&words, *block, &piece, out));
                     }
                 }
             }
 
-            /// One block of rows with bytes straight from the gallery: for probes of one block.
+            /// One block of rows with bytes straight from the gallery, while the next piece is on its way: for probes
+            /// of one block, which use each word once.
             #[target_feature(enable = $features)]
-            fn direct_block(
-                groups: [&[Line]; 2],
-                next: Option<[&[Line]; 2]>,
+            fn direct<const ROWS: usize>(
+                (groups, next): ([&[Line]; 2], [&[Line]; 2]),
                 block: WordBlock<'_>,
                 piece: &Piece,
                 out: &mut Products<'_>,
             ) {
-                let steps = block.steps(&piece.tiles);
-                by_width!(block.width, direct(groups, next, steps), block, piece, out);
-            }
-
-            /// One block of rows with words unpacked before.
-            #[target_feature(enable = $features)]
-            fn packed_block(words: &Words, block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
-                let steps = block.steps(&piece.tiles);
-                by_width!(block.width, packed(words, steps), block, piece, out);
-            }
-
-            #[target_feature(enable = $features)]
-            fn direct<const ROWS: usize>(
-                groups: [&[Line]; 2],
-                next: Option<[&[Line]; 2]>,
-                steps: &[u32],
-            ) -> [[__m512i; 2]; ROWS] {
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+                let steps = block.steps(&piece.tiles).chunks_exact(TILE_STEPS * ROWS);
                 let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
-                for (index, ((left, right), steps)) in tiles.zip(steps.chunks_exact(2 * PLANE_LINES * ROWS)).enumerate() {
-                    if let Some(next) = next {
-                        prefetch(Some(
-                            next.map(|group| group.get(index * TILE_LINES..(index + 1) * TILE_LINES).unwrap_or(&[])),
-                        ));
-                    }
+                for (index, ((left, right), steps)) in tiles.zip(steps).enumerate() {
+                    prefetch_share(next, index, piece.tiles.len());
                     for (quad, step) in steps.chunks_exact(2 * ROWS).enumerate() {
                         let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
                         let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
@@ -93,13 +71,14 @@ macro_rules! word_kernel {
                         }
                     }
                 }
-                sums
+                store(&sums, block, piece, out);
             }
 
+            /// One block of rows with words unpacked before.
             #[target_feature(enable = $features)]
-            fn packed<const ROWS: usize>(words: &Words, steps: &[u32]) -> [[__m512i; 2]; ROWS] {
+            fn packed<const ROWS: usize>(words: &Words, block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-                for (lanes, step) in words.steps().iter().zip(steps.chunks_exact(ROWS)) {
+                for (lanes, step) in words.steps().iter().zip(block.steps(&piece.tiles).chunks_exact(ROWS)) {
                     let (left, right) = (load(&lanes[0]), load(&lanes[1]));
                     for (sums, word) in sums.iter_mut().zip(step) {
                         let word = broadcast(*word);
@@ -107,28 +86,28 @@ macro_rules! word_kernel {
                         sums[1] = $dot(sums[1], right, word);
                     }
                 }
-                sums
+                store(&sums, block, piece, out);
             }
         }
     };
 }
 
-/// Runs a micro-kernel with the number of rows as a constant, and stores its sums.
+/// Calls a micro-kernel with the rows of a block as a constant.
 macro_rules! by_width {
-    ($width:expr, $kernel:ident($($argument:expr),*), $block:ident, $piece:ident, $out:ident) => {
-        match $width {
-            1 => store($kernel::<1>($($argument),*), $block, $piece, $out),
-            2 => store($kernel::<2>($($argument),*), $block, $piece, $out),
-            3 => store($kernel::<3>($($argument),*), $block, $piece, $out),
-            4 => store($kernel::<4>($($argument),*), $block, $piece, $out),
-            5 => store($kernel::<5>($($argument),*), $block, $piece, $out),
-            6 => store($kernel::<6>($($argument),*), $block, $piece, $out),
-            7 => store($kernel::<7>($($argument),*), $block, $piece, $out),
-            8 => store($kernel::<8>($($argument),*), $block, $piece, $out),
-            9 => store($kernel::<9>($($argument),*), $block, $piece, $out),
-            10 => store($kernel::<10>($($argument),*), $block, $piece, $out),
-            11 => store($kernel::<11>($($argument),*), $block, $piece, $out),
-            _ => store($kernel::<MAX_BLOCK_ROWS>($($argument),*), $block, $piece, $out),
+    ($kernel:ident($source:expr, $block:expr, $piece:expr, $out:expr)) => {
+        match $block.width {
+            1 => $kernel::<1>($source, $block, $piece, $out),
+            2 => $kernel::<2>($source, $block, $piece, $out),
+            3 => $kernel::<3>($source, $block, $piece, $out),
+            4 => $kernel::<4>($source, $block, $piece, $out),
+            5 => $kernel::<5>($source, $block, $piece, $out),
+            6 => $kernel::<6>($source, $block, $piece, $out),
+            7 => $kernel::<7>($source, $block, $piece, $out),
+            8 => $kernel::<8>($source, $block, $piece, $out),
+            9 => $kernel::<9>($source, $block, $piece, $out),
+            10 => $kernel::<10>($source, $block, $piece, $out),
+            11 => $kernel::<11>($source, $block, $piece, $out),
+            _ => $kernel::<MAX_BLOCK_ROWS>($source, $block, $piece, $out),
         }
     };
 }
@@ -169,9 +148,9 @@ fn unpack_quad(low: &Line, high: &Line) -> [__m512i; 2] {
 /// Stores or adds the sums of the rows that exist.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn store<const ROWS: usize>(sums: [[__m512i; 2]; ROWS], block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
-    for (row, [left, right]) in sums.into_iter().enumerate().take(block.rows) {
-        store_row(left, right, piece.starts, out.segment(block.first_row + row, piece.first_record(), PAIR_RECORDS));
+fn store(sums: &[[__m512i; 2]], block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
+    for (row, [left, right]) in sums.iter().enumerate().take(block.rows) {
+        store_row(*left, *right, piece.starts, out.segment(block.first_row + row, piece.first_record(), PAIR_RECORDS));
     }
 }
 
@@ -205,7 +184,7 @@ fn broadcast(word: u32) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(line: &Line) -> __m512i {
+pub(super) fn load(line: &Line) -> __m512i {
     // SAFETY: a line is 64 bytes, aligned to 64.
     unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
 }

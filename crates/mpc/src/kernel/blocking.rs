@@ -64,6 +64,7 @@ impl<'a> Products<'a> {
     }
 
     /// The products of a row with up to `count` records from `first` on; fewer where the run ends earlier.
+    #[inline]
     pub(super) fn segment(&mut self, row: usize, first: usize, count: usize) -> &mut [u16] {
         let start = (self.columns.start + first).min(self.columns.end);
         let end = (start + count).min(self.columns.end);

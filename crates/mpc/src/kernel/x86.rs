@@ -31,11 +31,15 @@ impl Words {
     }
 }
 
-/// Asks for lines to be brought to the second-level cache while something else is computed.
+/// Asks for the part with index `index` of `count` parts of two groups to be brought to the second-level cache, while
+/// something else is computed.
 #[inline]
-pub(super) fn prefetch(groups: Option<[&[Line]; 2]>) {
-    for line in groups.into_iter().flatten().flatten() {
-        // SAFETY: a prefetch does not access memory in the sense of the language, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.0.as_ptr().cast()) }
+pub(super) fn prefetch_share(groups: [&[Line]; 2], index: usize, count: usize) {
+    for lines in groups {
+        let part = lines.len() * index / count..lines.len() * (index + 1) / count;
+        for line in lines.get(part).unwrap_or_default() {
+            // SAFETY: a prefetch is a hint; it accesses no memory in the sense of the language and cannot fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.0.as_ptr().cast()) }
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! Inner products by every kernel of this machine, on one core. Criterion's `elem/s` are multiply-accumulates of
 //! 16-bit words per second. 512 words are a face, 19,200 an iris code; the gallery is larger than any cache.
 
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
-
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::avx512::{load, store_row};
-use super::blocking::{self, Products};
-use super::layout::{Line, PAIR_RECORDS, Run};
+use super::blocking::{self, Products, Window};
+use super::layout::{Line, Run, TILE_LINES};
 use super::probes::Probes;
 use super::x86::prefetch_share;
 
@@ -68,16 +68,16 @@ pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
     unsafe { products_inner(run, probes, out) }
 }
 
-/// The sums of each strip (a tile of rows against a piece) are finished while the tile unit works on the next strip:
-/// reading them at once would wait for the stores of the tiles.
+/// The sums of each strip (a tile of rows against a piece) are finished in between the steps of the next strip: so the
+/// tile unit never waits, and the stores of the tiles are done before their bytes are read.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
     let form = probes.byte_form();
     let row_tiles = probes.rows().div_ceil(form.tile_rows());
-    let tiles = Tiles::configure(form.tile_rows());
+    let mut tiles = Tiles::configure(form.tile_rows());
     let mut buffers = [Sums::ZERO; 2];
     let [mut current, mut previous] = buffers.each_mut();
-    let mut pending: Option<Strip> = None;
+    let mut pending = Strip { rows: 0..0, first_record: 0, starts: true };
     let mut pieces = blocking::pieces(run, probes).peekable();
     while let Some(piece) = pieces.next() {
         let groups = run.pair(piece.pair, &piece.tiles);
@@ -85,18 +85,22 @@ fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
         for row_tile in 0..row_tiles {
             // A share of the next piece at a time, so that it arrives while this one is computed.
             prefetch_share(next, row_tile, row_tiles);
-            tiles.multiply(form.lines(row_tile, &piece.tiles), groups, current);
+            let mut window = out.window(pending.rows.clone(), pending.first_record);
+            let lines = form.lines(row_tile, &piece.tiles);
+            tiles.multiply(lines, groups, current, |step, steps| {
+                for row in window.rows() * step / steps..window.rows() * (step + 1) / steps {
+                    finish(previous, row, pending.starts, &mut window);
+                }
+            });
             let first_row = row_tile * form.tile_rows();
             let rows = first_row..probes.rows().min(first_row + form.tile_rows());
-            let strip = Strip { rows, first_record: piece.first_record(), starts: piece.starts };
-            if let Some(strip) = pending.replace(strip) {
-                strip.finish(previous, out);
-            }
+            pending = Strip { rows, first_record: piece.first_record(), starts: piece.starts };
             std::mem::swap(&mut current, &mut previous);
         }
     }
-    if let Some(strip) = pending {
-        strip.finish(previous, out);
+    let mut window = out.window(pending.rows.clone(), pending.first_record);
+    for row in 0..window.rows() {
+        finish(previous, row, pending.starts, &mut window);
     }
 }
 
@@ -107,19 +111,12 @@ struct Strip {
     starts: bool,
 }
 
-impl Strip {
-    /// Stores or adds low sums plus 256 times middle sums.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn finish(&self, sums: &Sums, out: &mut Products<'_>) {
-        let [low_left, middle_left, low_right, middle_right] = &sums.0;
-        let left = low_left.iter().zip(middle_left);
-        let right = low_right.iter().zip(middle_right);
-        for ((row, left), right) in self.rows.clone().zip(left).zip(right) {
-            let [left, right] = [left, right].map(|(low, middle)| combine(low, middle));
-            store_row(left, right, self.starts, out.segment(row, self.first_record, PAIR_RECORDS));
-        }
-    }
+/// Stores or adds one row of sums.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn finish(sums: &Sums, row: usize, starts: bool, window: &mut Window<'_>) {
+    let [low_left, middle_left, low_right, middle_right] = sums.0.each_ref().map(|tile| &tile[row]);
+    store_row(combine(low_left, middle_left), combine(low_right, middle_right), starts, window, row);
 }
 
 /// Low sums plus 256 times middle sums, for 16 records.
@@ -145,6 +142,9 @@ struct Tiles {
     rows: usize,
     thread: std::marker::PhantomData<*const ()>,
 }
+
+/// Distance of the rows of a tile in memory.
+const LINE_BYTES: usize = size_of::<Line>();
 
 /// The operand of `ldtilecfg` (Intel SDM volume 1, chapter 18).
 #[repr(C, align(64))]
@@ -177,23 +177,45 @@ impl Tiles {
         Self { rows, thread: std::marker::PhantomData }
     }
 
-    /// Multiplies a tile of probe rows with two groups, over all tiles of coordinates that they hold.
+    /// Multiplies a tile of probe rows with two groups, over all tiles of coordinates that they hold, and stores the sums.
+    /// After each step, `meanwhile` has the processor's other units to itself.
     #[inline]
-    fn multiply(&self, probes: &[Line], groups: [&[Line]; 2], sums: &mut Sums) {
+    fn multiply(&mut self, probes: &[Line], groups: [&[Line]; 2], sums: &mut Sums, mut meanwhile: impl FnMut(usize, usize)) {
         let [left, right] = groups;
-        let tiles = left.len() / 32;
-        assert!(left.len() == 32 * tiles && right.len() == 32 * tiles && tiles > 0, "groups are whole tiles");
-        assert!(probes.len() == 2 * self.rows * tiles, "probes cover the groups' tiles");
-        // SAFETY: the registers are configured as `configure` says, so one pass of the loop reads 2 `rows` lines of
-        // `probes` and 32 lines of either group; the assertions above bound the `tiles` passes. The stores write `rows`
-        // lines, at most 16, to each of four arrays of 16 lines. All tile registers are declared as overwritten.
+        let steps = left.len() / TILE_LINES;
+        self.clear();
+        let pairs = left.chunks_exact(TILE_LINES).zip(right.chunks_exact(TILE_LINES));
+        for (step, (probes, (left, right))) in probes.chunks_exact(2 * self.rows).zip(pairs).enumerate() {
+            self.step(probes, left, right);
+            meanwhile(step, steps);
+        }
+        self.store(sums);
+    }
+
+    /// Sets all sums to zero.
+    #[inline]
+    fn clear(&mut self) {
+        // SAFETY: the registers are configured; they are declared as overwritten.
         unsafe {
             asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
-                "2:",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                options(nostack, nomem, preserves_flags),
+            );
+        }
+    }
+
+    /// Adds the products of one tile of coordinates: a tile of probe rows with two groups.
+    #[inline]
+    fn step(&mut self, probes: &[Line], left: &[Line], right: &[Line]) {
+        debug_assert!(probes.len() == 2 * self.rows && left.len() == TILE_LINES && right.len() == TILE_LINES);
+        // SAFETY: with the registers configured as `configure` says, this reads 2 `rows` lines of `probes` and 32 lines
+        // of either group; `multiply` cuts slices of these lengths, and the debug assertion states them.
+        unsafe {
+            asm!(
                 "tileloadd tmm4, [{probes} + {line}]",
                 "tileloadd tmm6, [{left} + {line}]",
                 "tdpbuud tmm0, tmm4, tmm6",
@@ -206,27 +228,31 @@ impl Tiles {
                 "tdpbuud tmm1, tmm4, tmm6",
                 "tileloadd tmm7, [{right} + {line} + 1024]",
                 "tdpbuud tmm3, tmm4, tmm7",
-                "add {probes}, {step}",
-                "add {high}, {step}",
-                "add {left}, 2048",
-                "add {right}, 2048",
-                "dec {count}",
-                "jnz 2b",
+                probes = in(reg) probes.as_ptr(),
+                high = in(reg) probes.as_ptr().wrapping_add(self.rows),
+                left = in(reg) left.as_ptr(),
+                right = in(reg) right.as_ptr(),
+                line = in(reg) LINE_BYTES,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+    }
+
+    /// Writes the sums to memory.
+    #[inline]
+    fn store(&mut self, sums: &mut Sums) {
+        // SAFETY: the stores write `rows` lines, at most 16, to each of the four arrays of 16 lines.
+        unsafe {
+            asm!(
                 "tilestored [{sums} + {line}], tmm0",
                 "tilestored [{sums} + {line} + 1024], tmm1",
                 "tilestored [{sums} + {line} + 2048], tmm2",
                 "tilestored [{sums} + {line} + 3072], tmm3",
-                probes = inout(reg) probes.as_ptr() => _,
-                high = inout(reg) probes.as_ptr().wrapping_add(self.rows) => _,
-                left = inout(reg) left.as_ptr() => _,
-                right = inout(reg) right.as_ptr() => _,
-                count = inout(reg) tiles => _,
-                step = in(reg) 128 * self.rows,
-                line = in(reg) 64usize,
                 sums = in(reg) &raw mut sums.0,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+                line = in(reg) LINE_BYTES,
+                options(nostack, preserves_flags),
             );
         }
     }

@@ -9,7 +9,7 @@
 
 use std::arch::x86_64::*;
 
-use super::blocking::{self, Piece, Products};
+use super::blocking::{self, Piece, Products, Window};
 use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{MAX_BLOCK_ROWS, Probes, TILE_STEPS, WordBlock};
 use super::x86::{Words, prefetch_share};
@@ -149,30 +149,31 @@ fn unpack_quad(low: &Line, high: &Line) -> [__m512i; 2] {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn store(sums: &[[__m512i; 2]], block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
+    let mut window = out.window(block.first_row..block.first_row + block.rows, piece.first_record());
     for (row, [left, right]) in sums.iter().enumerate().take(block.rows) {
-        store_row(*left, *right, piece.starts, out.segment(block.first_row + row, piece.first_record(), PAIR_RECORDS));
+        store_row(*left, *right, piece.starts, &mut window, row);
     }
 }
 
-/// Stores the low words of 32 sums to, or adds them to, as many products as the segment has (at most 32).
+/// Stores the low words of 32 sums to a row of the window, or adds them to it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn store_row(left: __m512i, right: __m512i, starts: bool, segment: &mut [u16]) {
+pub(super) fn store_row(left: __m512i, right: __m512i, starts: bool, window: &mut Window<'_>, row: usize) {
     #[rustfmt::skip]
     let low_words = _mm512_set_epi16(
         62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32,
         30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0,
     );
     let mut sums = _mm512_permutex2var_epi16(left, low_words, right);
-    let missing = PAIR_RECORDS.saturating_sub(segment.len());
-    let mask = u32::MAX.unbounded_shr(u32::try_from(missing).unwrap_or(u32::BITS));
-    let at = segment.as_mut_ptr().cast();
-    // SAFETY: the mask covers no more words than the segment has; masked-out words are neither read nor written.
+    let (at, mask) = window.row(row);
+    let at = at.cast::<i16>();
+    // SAFETY: the window allows access to as many words from `at` on as the mask has bits; masked-out words are neither
+    // read nor written.
     unsafe {
         if !starts {
             sums = _mm512_add_epi16(sums, _mm512_maskz_loadu_epi16(mask, at));
         }
-        _mm512_mask_storeu_epi16(at.cast(), mask, sums);
+        _mm512_mask_storeu_epi16(at, mask, sums);
     }
 }
 

@@ -70,4 +70,49 @@ impl<'a> Products<'a> {
         let end = (start + count).min(self.columns.end);
         &mut self.values[row * self.stride + start..row * self.stride + end]
     }
+
+    /// The same for several rows at once and up to 32 records, as a place for vector stores.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(super) fn window(&mut self, rows: Range<usize>, first: usize) -> Window<'_> {
+        let start = (self.columns.start + first).min(self.columns.end);
+        let end = (start + PAIR_RECORDS).min(self.columns.end);
+        let values = match rows.is_empty() {
+            true => &mut [],
+            false => &mut self.values[rows.start * self.stride + start..(rows.end - 1) * self.stride + end],
+        };
+        Window { values, stride: self.stride, rows: rows.len(), columns: end - start }
+    }
+}
+
+/// A few rows of up to 32 columns of the output.
+///
+/// Invariant: row `r < rows` is `values[r * stride ..][.. columns]`, and that lies within the values.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Window<'a> {
+    values: &'a mut [u16],
+    stride: usize,
+    rows: usize,
+    columns: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Window<'_> {
+    /// Rows in the window.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Start of a row, of which as many words as the mask has bits may be accessed.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    pub(super) fn row(&mut self, row: usize) -> (*mut u16, u32) {
+        assert!(row < self.rows);
+        let missing = PAIR_RECORDS.saturating_sub(self.columns);
+        let mask = u32::MAX.unbounded_shr(u32::try_from(missing).unwrap_or(u32::BITS));
+        // By the invariant the offset lies within the values.
+        (self.values.as_mut_ptr().wrapping_add(row * self.stride), mask)
+    }
 }

@@ -20,6 +20,13 @@ pub enum Reply<T> {
     NotFound,
     /// The nodes cannot decide now; these do not answer. The node has dropped the operation.
     Unavailable(Vec<NodeId>),
+    /// The node did not act on this request, and says that a new one may succeed soon.
+    Later {
+        /// Problem code.
+        code: String,
+        /// What the node says, printable characters only.
+        detail: String,
+    },
     /// The node will not act on this request.
     Refused {
         /// Problem code.
@@ -193,12 +200,18 @@ fn judge<B: serde::de::DeserializeOwned, T>(
         // Proxies in front of a node answer 502 or 504 without a problem document.
         return if answer.status >= 500 { Reply::Lost } else { Reply::Invalid(Fault::Malformed) };
     };
-    match problem.code.as_str() {
-        "not-found" => Reply::NotFound,
-        "unavailable" => Reply::Unavailable(problem.unavailable_nodes.iter().filter_map(|&n| NodeId::new(n).ok()).collect()),
+    let (code, detail) = (printable(&problem.code), printable(&problem.detail));
+    match (code.as_str(), answer.status) {
+        ("not-found", _) => Reply::NotFound,
+        ("unavailable" | "not-everywhere", _) => {
+            Reply::Unavailable(problem.unavailable_nodes.iter().filter_map(|&n| NodeId::new(n).ok()).collect())
+        }
+        // It was received before, so it may be decided: ask for the outcome.
+        ("replayed", _) => Reply::Lost,
+        ("busy" | "recovering" | "aborted" | "stopped", _) | (_, 429) => Reply::Later { code, detail },
         // Anything else of the 5xx family says nothing certain about the operation.
-        _ if problem.status >= 500 || answer.status >= 500 => Reply::Lost,
-        code => Reply::Refused { code: printable(code), detail: printable(&problem.detail) },
+        (_, 500..) => Reply::Lost,
+        _ => Reply::Refused { code, detail },
     }
 }
 

@@ -85,6 +85,16 @@ pub enum Error {
         /// Nodes that gave no answer.
         silent: Vec<NodeId>,
     },
+    /// A node did not act now, and says that a new request may succeed soon.
+    #[error("node {node} did not act on this request: {detail}")]
+    TryAgain {
+        /// Which node.
+        node: NodeId,
+        /// The problem's code, such as `busy`.
+        code: String,
+        /// The node's words, printable characters only.
+        detail: String,
+    },
     /// A node refused the request.
     #[error("node {node} refused: {detail}")]
     Refused {

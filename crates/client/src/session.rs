@@ -225,27 +225,21 @@ impl<T: Transport, P: Platform> Client<T, P> {
         if tally.certificate().is_some() {
             return self.conclude(&tally);
         }
-        if let Some(refusal) = tally.refusal()
-            && !tally.may_be_decided()
-        {
-            return Err(refusal);
-        }
-        // A node that was cut off after it had voted may hold a certificate: ask once in any case, and as long as the
-        // request lives where an answer was lost.
+        // Without certificate: one node's "no" or "not now" settles it, as a decision needs all three. Ask for the outcome once
+        // all the same (a node that was cut off after it had voted learns it later), and as long as the request lives where an
+        // answer was lost.
+        let settled = tally.refusal().or_else(|| (!tally.may_be_decided()).then(|| tally.verdict()));
         let mut pause = self.patience.first_pause;
-        let first = tally.verdict();
-        let again = tally.may_be_decided();
-        let refusal = tally.refusal();
         loop {
             self.ask_outcome(device, &expected, &mut tally).await?;
             if tally.certificate().is_some() {
                 return self.conclude(&tally);
             }
-            if !again {
-                return Err(first);
+            if let Some(error) = settled {
+                return Err(error);
             }
             if self.platform.now() > prepared.request.expires_at.saturating_add(limits::CLOCK_SKEW_S) {
-                return Err(refusal.unwrap_or_else(|| self.gave_up(&tally, &expected)));
+                return Err(self.gave_up(&tally, &expected));
             }
             self.platform.sleep(pause).await;
             pause = (pause * 2).min(self.patience.last_pause);
@@ -304,6 +298,7 @@ impl<T: Transport, P: Platform> Client<T, P> {
             match reply {
                 Reply::Valid(statement) => Ok(statement),
                 Reply::Invalid(fault) => Err(Error::Misbehaved { complaint: Complaint { node, fault } }),
+                Reply::Later { code, detail } => Err(Error::TryAgain { node, code, detail }),
                 Reply::Refused { code, detail } => Err(Error::Refused { node, code, detail }),
                 Reply::NotFound | Reply::Unavailable(_) | Reply::Unreached | Reply::Lost => {
                     Err(Error::Unavailable { nodes: vec![node] })

@@ -45,6 +45,7 @@ impl Tally {
             }
             Reply::NotFound => Reply::NotFound,
             Reply::Unavailable(nodes) => Reply::Unavailable(nodes),
+            Reply::Later { code, detail } => Reply::Later { code, detail },
             Reply::Refused { code, detail } => Reply::Refused { code, detail },
             Reply::Unreached => Reply::Unreached,
             Reply::Lost => Reply::Lost,
@@ -67,7 +68,7 @@ impl Tally {
     pub(crate) fn silent(&self) -> Vec<NodeId> {
         let silent = |node: &NodeId| {
             let reply = self.latest.get(node.index()).and_then(Option::as_ref);
-            !matches!(reply, Some(Reply::Valid(()) | Reply::Invalid(_) | Reply::Refused { .. } | Reply::NotFound))
+            !matches!(reply, Some(Reply::Valid(()) | Reply::Invalid(_) | Reply::Later { .. } | Reply::Refused { .. } | Reply::NotFound))
         };
         NodeId::ALL.into_iter().filter(silent).collect()
     }
@@ -91,6 +92,14 @@ impl Tally {
     pub(crate) fn verdict(&self) -> Error {
         if let Some(complaint) = self.complaints.first() {
             return Error::Misbehaved { complaint: *complaint };
+        }
+        let reached = !self.latest.contains(&Some(Reply::Unreached));
+        let later = NodeId::ALL.into_iter().zip(&self.latest).find_map(|(node, reply)| match reply {
+            Some(Reply::Later { code, detail }) if reached => Some((node, code, detail)),
+            _ => None,
+        });
+        if let Some((node, code, detail)) = later {
+            return Error::TryAgain { node, code: code.clone(), detail: detail.clone() };
         }
         let mut nodes: Vec<NodeId> = Vec::new();
         for (node, reply) in NodeId::ALL.into_iter().zip(&self.latest) {

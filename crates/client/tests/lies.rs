@@ -120,6 +120,13 @@ async fn a_node_that_is_down_is_named_at_once() {
 }
 
 #[tokio::test]
+async fn a_busy_node_says_so() {
+    let fake = Fake::new(ENROLLED, [Lie::Busy, Lie::Unavailable, Lie::Unavailable]);
+    assert!(matches!(enrol(&fake).await, Err(Error::TryAgain { code, .. }) if code == "busy"));
+    assert_eq!(fake.clock.into_inner(), common::NOW, "nobody waited");
+}
+
+#[tokio::test]
 async fn a_refusal_is_repeated_in_printable_words() {
     let fake = Fake::new(ENROLLED, [Lie::Refuse; 3]);
     let refused = Error::Refused { node: node(1), code: "unknown-member".to_owned(), detail: "what to do".to_owned() };

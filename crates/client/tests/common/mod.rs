@@ -49,6 +49,7 @@ pub(crate) enum Lie {
     NewerVersion,
     Unavailable,
     Refuse,
+    Busy,
     ServerError,
 }
 
@@ -102,6 +103,7 @@ impl Fake {
             Lie::NotJson => return Ok(Answer { status: 200, body: b"\x1b[2J<html>".to_vec() }),
             Lie::ServerError => return Ok(Answer { status: 502, body: b"bad gateway".to_vec() }),
             Lie::Unavailable => return Ok(problem(503, "unavailable", vec![3])),
+            Lie::Busy => return Ok(problem(503, "busy", vec![])),
             Lie::Refuse => return Ok(problem(403, "unknown-member", vec![])),
             _ => {}
         }

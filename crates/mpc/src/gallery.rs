@@ -13,11 +13,12 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::kernel::layout::{Layout, Line, PAIR_RECORDS, Run};
+use crate::kernel::system::prefer_large_pages;
 
 /// Least records in a block, so that a kernel can reuse the probe bytes that it brought into the cache.
 const MIN_BLOCK_RECORDS: usize = 512;
 /// A block grows in powers of two of the records above for as long as it stays within this size.
-const BLOCK_BYTES: usize = 8 << 20;
+const BLOCK_BYTES: usize = 32 << 20;
 
 /// Records of one length, in slots counted from 0 in push order.
 pub struct Gallery {
@@ -45,7 +46,9 @@ impl Gallery {
         let place = self.len % self.block_records;
         if place == 0 {
             // Reserved whole, so that it never moves; only pages that records touch become resident.
-            self.blocks.push(Vec::with_capacity(self.layout.lines(self.block_records)));
+            let mut block = Vec::with_capacity(self.layout.lines(self.block_records));
+            prefer_large_pages(&mut block);
+            self.blocks.push(block);
         }
         if let Some(block) = self.blocks.last_mut() {
             if place.is_multiple_of(PAIR_RECORDS) {

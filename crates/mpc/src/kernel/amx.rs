@@ -5,9 +5,9 @@
 //! operand exactly as it is stored, and so a row of the result is one probe row against 16 records.
 //!
 //! Stable Rust has no AMX intrinsics, so the tile instructions are inline assembly. The operating system grants a process
-//! the tile state on request (Linux, `Documentation/arch/x86/xstate.rst`); [`available`] makes that request once.
+//! the tile state on request; [`available`] makes that request once.
 
-#![expect(unsafe_code, reason = "inline assembly for tile instructions, and a system call to be granted them")]
+#![expect(unsafe_code, reason = "inline assembly for tile instructions")]
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, __m512i, _mm512_add_epi32, _mm512_slli_epi32};
@@ -18,7 +18,8 @@ use super::avx512::{load, store_row};
 use super::blocking::{self, Products, Window};
 use super::layout::{Line, Run, TILE_LINES};
 use super::probes::Probes;
-use super::x86::prefetch_share;
+use super::system::request_tiles;
+use super::x86::{Ahead, prefetch_after};
 
 /// Whether the processor has AMX byte products, the AVX-512 instructions that finish them, and the system's leave to
 /// use tiles.
@@ -34,32 +35,8 @@ fn has_amx_int8() -> bool {
     __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx >> 24 & 3 == 3
 }
 
-#[cfg(target_os = "linux")]
-fn request_tiles() -> bool {
-    const ARCH_PRCTL: u64 = 158;
-    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
-    const XFEATURE_XTILEDATA: u64 = 18;
-    let result: i64;
-    // SAFETY: a system call with integer arguments that only extends what this process may use; `syscall` clobbers
-    // RCX and R11, and the kernel touches no memory of ours for this request.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") ARCH_PRCTL => result,
-            in("rdi") ARCH_REQ_XCOMP_PERM,
-            in("rsi") XFEATURE_XTILEDATA,
-            out("rcx") _,
-            out("r11") _,
-            options(nostack),
-        );
-    }
-    result == 0
-}
-
-#[cfg(not(target_os = "linux"))]
-fn request_tiles() -> bool {
-    false
-}
+/// Up to this many row tiles, memory bounds the time and bytes are fetched shortly before their use.
+const STREAM_ROW_TILES: usize = 2;
 
 /// Inner products of a run.
 pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
@@ -83,11 +60,15 @@ fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
         let groups = run.pair(piece.pair, &piece.tiles);
         let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
         for row_tile in 0..row_tiles {
-            // A share of the next piece at a time, so that it arrives while this one is computed.
-            prefetch_share(next, row_tile, row_tiles);
+            let mut ahead = Ahead::new(next, row_tile, row_tiles, piece.tiles.len());
             let mut window = out.window(pending.rows.clone(), pending.first_record);
             let lines = form.lines(row_tile, &piece.tiles);
             tiles.multiply(lines, groups, current, |step, steps| {
+                if row_tiles > STREAM_ROW_TILES {
+                    ahead.prefetch();
+                } else if row_tile == 0 {
+                    prefetch_after(groups, next, step);
+                }
                 for row in window.rows() * step / steps..window.rows() * (step + 1) / steps {
                     finish(previous, row, pending.starts, &mut window);
                 }

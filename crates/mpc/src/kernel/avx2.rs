@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 use super::blocking::{self, Piece, Products};
 use super::layout::{GROUP_RECORDS, Line, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{Probes, WordBlock};
-use super::x86::{Words, prefetch_share};
+use super::x86::{Ahead, Words};
 
 /// Most rows that a micro-kernel takes.
 const MAX_ROWS: usize = 4;
@@ -31,8 +31,9 @@ fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
         unpack(run.pair(piece.pair, &piece.tiles), &mut words);
         let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
         for (index, block) in blocks.iter().enumerate() {
-            prefetch_share(next, index, blocks.len());
+            let mut ahead = Ahead::new(next, index, blocks.len(), block.rows.div_ceil(MAX_ROWS));
             for first in (0..block.rows).step_by(MAX_ROWS) {
+                ahead.prefetch();
                 for half in 0..2 {
                     match block.rows - first {
                         1 => strip::<1>(&words, half, *block, first, &piece, out),

@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 use super::blocking::{self, Piece, Products, Window};
 use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{MAX_BLOCK_ROWS, Probes, TILE_STEPS, WordBlock};
-use super::x86::{Words, prefetch_share};
+use super::x86::{Ahead, Words, prefetch_after};
 
 /// One kernel: the same code with another product instruction and the features that it needs.
 macro_rules! word_kernel {
@@ -40,8 +40,8 @@ macro_rules! word_kernel {
                     }
                     unpack(groups, &mut words);
                     for (index, block) in blocks.iter().enumerate() {
-                        prefetch_share(next, index, blocks.len());
-                        by_width!(packed(&words, *block, &piece, out));
+                        let ahead = Ahead::new(next, index, blocks.len(), piece.tiles.len());
+                        by_width!(packed((&words, ahead), *block, &piece, out));
                     }
                 }
             }
@@ -59,7 +59,7 @@ macro_rules! word_kernel {
                 let steps = block.steps(&piece.tiles).chunks_exact(TILE_STEPS * ROWS);
                 let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
                 for (index, ((left, right), steps)) in tiles.zip(steps).enumerate() {
-                    prefetch_share(next, index, piece.tiles.len());
+                    prefetch_after(groups, next, index);
                     for (quad, step) in steps.chunks_exact(2 * ROWS).enumerate() {
                         let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
                         let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
@@ -74,16 +74,25 @@ macro_rules! word_kernel {
                 store(&sums, block, piece, out);
             }
 
-            /// One block of rows with words unpacked before.
+            /// One block of rows with words unpacked before, while its share of the next piece is on its way.
             #[target_feature(enable = $features)]
-            fn packed<const ROWS: usize>(words: &Words, block: WordBlock<'_>, piece: &Piece, out: &mut Products<'_>) {
+            fn packed<const ROWS: usize>(
+                (words, mut ahead): (&Words, Ahead<'_>),
+                block: WordBlock<'_>,
+                piece: &Piece,
+                out: &mut Products<'_>,
+            ) {
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-                for (lanes, step) in words.steps().iter().zip(block.steps(&piece.tiles).chunks_exact(ROWS)) {
-                    let (left, right) = (load(&lanes[0]), load(&lanes[1]));
-                    for (sums, word) in sums.iter_mut().zip(step) {
-                        let word = broadcast(*word);
-                        sums[0] = $dot(sums[0], left, word);
-                        sums[1] = $dot(sums[1], right, word);
+                let steps = block.steps(&piece.tiles).chunks_exact(TILE_STEPS * ROWS);
+                for (words, steps) in words.steps().chunks_exact(TILE_STEPS).zip(steps) {
+                    ahead.prefetch();
+                    for (lanes, step) in words.iter().zip(steps.chunks_exact(ROWS)) {
+                        let (left, right) = (load(&lanes[0]), load(&lanes[1]));
+                        for (sums, word) in sums.iter_mut().zip(step) {
+                            let word = broadcast(*word);
+                            sums[0] = $dot(sums[0], left, word);
+                            sums[1] = $dot(sums[1], right, word);
+                        }
                     }
                 }
                 store(&sums, block, piece, out);

@@ -19,6 +19,7 @@ mod blocking;
 mod portable;
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AMX reads the byte form"))]
 mod probes;
+pub(crate) mod system;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -5,7 +5,7 @@
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 
 use super::blocking::PIECE_TILES;
-use super::layout::Line;
+use super::layout::{Line, TILE_LINES};
 use super::probes::TILE_STEPS;
 
 /// The words of one piece: for each step of the word form, two lines with two words of each of 16 records.
@@ -31,15 +31,45 @@ impl Words {
     }
 }
 
-/// Asks for the part with index `index` of `count` parts of two groups to be brought to the second-level cache, while
-/// something else is computed.
-#[inline]
-pub(super) fn prefetch_share(groups: [&[Line]; 2], index: usize, count: usize) {
-    for lines in groups {
-        let part = lines.len() * index / count..lines.len() * (index + 1) / count;
-        for line in lines.get(part).unwrap_or_default() {
-            // SAFETY: a prefetch is a hint; it accesses no memory in the sense of the language and cannot fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.0.as_ptr().cast()) }
+/// The share of the next piece that is brought to the second-level cache while one block of rows is multiplied. A few
+/// lines at a time: more would fill the processor's queues and stop it.
+pub(super) struct Ahead<'a> {
+    parts: [std::slice::Chunks<'a, Line>; 2],
+}
+
+impl<'a> Ahead<'a> {
+    /// The share with index `index` of `count` shares of two groups, in `steps` parts.
+    pub(super) fn new(groups: [&'a [Line]; 2], index: usize, count: usize, steps: usize) -> Self {
+        let parts = groups.map(|lines| {
+            let share = lines.len() * index / count..lines.len() * (index + 1) / count;
+            let part = share.len().div_ceil(steps).max(1);
+            lines.get(share).unwrap_or_default().chunks(part)
+        });
+        Self { parts }
+    }
+
+    /// Asks for the next part of the share.
+    #[inline(always)]
+    pub(super) fn prefetch(&mut self) {
+        for part in &mut self.parts {
+            prefetch(part.next().unwrap_or_default());
         }
+    }
+}
+
+/// Asks for the tile of coordinates after `tile` of two groups, which may be the first of the next piece.
+#[inline(always)]
+pub(super) fn prefetch_after(groups: [&[Line]; 2], next: [&[Line]; 2], tile: usize) {
+    let after = (tile + 1) * TILE_LINES..(tile + 2) * TILE_LINES;
+    for (lines, next) in groups.into_iter().zip(next) {
+        prefetch(lines.get(after.clone()).or(next.get(..TILE_LINES)).unwrap_or_default());
+    }
+}
+
+#[inline(always)]
+fn prefetch(lines: &[Line]) {
+    for line in lines {
+        // SAFETY: a prefetch is a hint; it accesses no memory in the sense of the language and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.0.as_ptr().cast()) }
     }
 }

@@ -69,9 +69,9 @@ impl MemberKey {
         SigningKey::from_bytes(&secret)
     }
 
-    /// The device key of row `row` of a bulk enrolment: the same again after an interruption.
-    pub fn bulk_device(&self, commons: &Digest, row: u64) -> SigningKey {
-        let parts: [&[u8]; 3] = [&self.seed, &commons.0, &row.to_le_bytes()];
+    /// The device key of row `row` of the bulk enrolment `job`: the same again after an interruption.
+    pub fn bulk_device(&self, commons: &Digest, job: &Digest, row: u64) -> SigningKey {
+        let parts: [&[u8]; 4] = [&self.seed, &commons.0, &job.0, &row.to_le_bytes()];
         let secret = Zeroizing::new(Digest::of("trust-commons/v1/bulk-device-key", &parts).0);
         SigningKey::from_bytes(&secret)
     }
@@ -195,7 +195,7 @@ mod tests {
         let key = MemberKey::from_random(&[1; 32]);
         let (here, there) = (Digest([1; 32]), Digest([2; 32]));
         let public = |key: &SigningKey| key.verifying_key().to_bytes();
-        let keys = [key.device(&here), key.device(&there), key.bulk_device(&here, 0), key.bulk_device(&here, 1)];
+        let keys = [key.device(&here), key.device(&there), key.bulk_device(&here, &here, 0), key.bulk_device(&here, &here, 1)];
         for (i, one) in keys.iter().enumerate() {
             for other in keys.iter().skip(i + 1) {
                 assert_ne!(public(one), public(other));

@@ -1,0 +1,232 @@
+//! The command line, with examples.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+const EXITS: &str = "\
+Exit codes:
+  0  yes, or done
+  1  the answer is no: already enrolled, not the same person, not a member
+  2  the command or its input cannot be used
+  3  nodes do not answer
+  4  a node sent something that an honest node does not send
+
+First steps:
+  commons dev                     three nodes on this machine, with throw-away keys
+  commons enrol me.jpg            in another terminal
+  commons verify me-again.jpg
+  commons inspect                 what the nodes store about you";
+
+/// One person, once - without anyone holding a biometric.
+///
+/// Your template is split on this machine into shares for three nodes; no node ever sees it.
+#[derive(Debug, Parser)]
+#[command(name = "commons", version, after_help = EXITS, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// For every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For every command")]
+pub(crate) struct Global {
+    /// Answer with one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but the answer
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Roster of the commons; without it, the running `commons dev`
+    #[arg(long, global = true, value_name = "FILE", env = "COMMONS_ROSTER", hide_env_values = true)]
+    pub(crate) roster: Option<PathBuf>,
+    /// Whose key on this machine
+    #[arg(long, global = true, value_name = "NAME", default_value = "me")]
+    pub(crate) member: String,
+    /// Read the passphrase of the key from this file (or set COMMONS_PASSPHRASE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a commons on this machine: three nodes, throw-away keys
+    Dev(Dev),
+    /// Become a member, once
+    Enrol(Enrol),
+    /// Show that you are the member who enrolled
+    Verify(Verify),
+    /// What do the nodes know of you?
+    Status(Status),
+    /// Take everything back: erase your records on all three nodes
+    Withdraw(Withdraw),
+    /// See what each node stores about you, and test that it is noise
+    Inspect(Inspect),
+    /// Measure the accuracy of a modality profile, every pair decided on shares
+    Evaluate(crate::evaluate::Evaluate),
+    /// Completions for your shell
+    Completions(Completions),
+}
+
+/// Run a commons on this machine: three nodes in one process, loopback only, keys thrown away at the end.
+///
+/// For trying things out. It protects nobody: whoever reads this process's memory sees all three shares.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons dev
+  commons dev --port-base 7400 --data-dir ./dev-data     keep keys and records for the next run
+  commons dev --profile my-extractor.toml                match your own kind of template, too
+  commons dev --json --ready-file /tmp/ready             for scripts: one object when ready")]
+pub(crate) struct Dev {
+    /// First of six consecutive ports; without it, free ones
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port_base: Option<u16>,
+    /// Keep keys and records here; without it they are thrown away at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Write this file when all three nodes are ready (its content: the path of the roster)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Match this modality profile, too (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Vec<PathBuf>,
+}
+
+/// What a template is made from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Your sample")]
+pub(crate) struct SampleArgs {
+    /// Photograph of your face: JPEG, PNG or PGM
+    #[arg(value_name = "PHOTO")]
+    pub(crate) photo: Option<PathBuf>,
+    /// Vector of your own extractor instead: .json, or .npy with --row
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vector: Option<PathBuf>,
+    /// Iris codes instead, packed bits in .npy, with --masks and --row
+    #[arg(long, value_name = "CODES.npy", requires = "masks")]
+    pub(crate) iris: Option<PathBuf>,
+    /// Masks of the iris codes
+    #[arg(long, value_name = "MASKS.npy")]
+    pub(crate) masks: Option<PathBuf>,
+    /// Row of the .npy file, counted from 0
+    #[arg(long, value_name = "N")]
+    pub(crate) row: Option<usize>,
+    /// Modality profile: an id of the commons, or a profile file
+    #[arg(long, value_name = "ID|FILE")]
+    pub(crate) profile: Option<String>,
+}
+
+/// Become a member, once: your template is matched against everybody's on secret shares, and kept as shares if nobody matches.
+///
+/// With it goes your signed consent: to this one use, for fraud prevention (deduplication), expiring in minutes.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).multiple(false).args(["photo", "vector", "iris", "bulk"]),
+    after_help = "\
+Examples:
+  commons enrol me.jpg
+  commons enrol --vector embedding.json --profile my-extractor
+  commons enrol --vector embeddings.npy --row 17
+  commons enrol --iris codes.npy --masks masks.npy --row 0
+  commons enrol --bulk index.csv --templates embeddings.npy      many people; run it again to continue
+
+Exit code 0: enrolled. 1: somebody with a matching template is already enrolled; nothing was kept.")]
+pub(crate) struct Enrol {
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+    /// A note for your consent and receipt
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) note: String,
+    /// Enrol many people: CSV with the columns row, subject, sample
+    #[arg(long, value_name = "INDEX.csv", requires = "templates", help_heading = "Many at once")]
+    pub(crate) bulk: Option<PathBuf>,
+    /// The templates, one row each: vectors or packed iris codes
+    #[arg(long, value_name = "FILE.npy", requires = "bulk", help_heading = "Many at once")]
+    pub(crate) templates: Option<PathBuf>,
+    /// Which samples of each subject
+    #[arg(long, value_enum, default_value_t = Subjects::All, requires = "bulk", help_heading = "Many at once")]
+    pub(crate) subjects: Subjects,
+    /// Enrolments under way at one time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024), requires = "bulk", help_heading = "Many at once")]
+    pub(crate) in_flight: u16,
+}
+
+/// Which rows of a bulk file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subjects {
+    /// Every row; second samples of a person are refused as duplicates
+    All,
+    /// The first row of each subject
+    First,
+}
+
+/// Show that you are the member who enrolled: your new sample is compared with your own record only, on secret shares.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).multiple(false).args(["photo", "vector", "iris"]),
+    after_help = "\
+Examples:
+  commons verify me-again.jpg
+  commons verify --vector embedding.json && echo same person
+
+Exit code 0: the same person. 1: not the same person.")]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+    /// A note for your consent and receipt
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) note: String,
+}
+
+/// What do the nodes know of you? Each node's signed statement is checked, and all three are compared.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons status
+  commons status --json --roster our-commons.toml
+
+Exit code 0: you are a member. 1: you are not.")]
+pub(crate) struct Status {}
+
+/// Take everything back: your records are masked at once and erased on all three nodes. It cannot be undone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons withdraw
+  commons withdraw --profile iris-12800 --yes
+  commons withdraw --yes --forget-key")]
+pub(crate) struct Withdraw {
+    /// Only the record of this modality profile
+    #[arg(long, value_name = "ID")]
+    pub(crate) profile: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Then delete the key on this machine, too; it is of no more use
+    #[arg(long, conflicts_with = "profile")]
+    pub(crate) forget_key: bool,
+}
+
+/// See what each node stores about you, and test that it is noise: byte counts, a histogram, and three tests of randomness on a
+/// sample of the stored bytes. Each node shows other coordinates, so that even all three samples together reveal nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons inspect
+  commons inspect --json")]
+pub(crate) struct Inspect {}
+
+/// Completions for your shell.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons completions bash > ~/.local/share/bash-completion/completions/commons
+  commons completions fish > ~/.config/fish/completions/commons.fish")]
+pub(crate) struct Completions {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
+}

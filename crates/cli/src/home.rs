@@ -1,0 +1,177 @@
+//! The data home of a member: encrypted keys, receipts, the roster of a running `commons dev`, journals of bulk enrolments.
+//!
+//! `$COMMONS_HOME`, else `$XDG_DATA_HOME/trust-commons`, else `~/.local/share/trust-commons`.
+//!
+//! | file | trusted? what can an attacker who changes it do? |
+//! |---|---|
+//! | `keys/NAME.key` | no (authenticated under the passphrase): make the key unusable |
+//! | `receipts/NAME/*.json` | no (three signatures inside): lose a proof |
+//! | `dev/roster.toml` | yes: send you to another commons; only ever written by `commons dev` |
+//! | `bulk/*/*.journal` | yes, for the summary only: rows would be skipped or tried again |
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use client::keyfile::Cost;
+use client::{Error, MemberKey};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Bytes of a key file at most.
+const KEY_FILE_BYTES: u64 = 4096;
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// From the environment.
+    pub(crate) fn locate() -> Result<Self, Failure> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = set("COMMONS_HOME")
+            .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("trust-commons")))
+            .or_else(|| set("HOME").map(|home| home.join(".local/share/trust-commons")));
+        let none = || Failure::input("this system names no home folder", "set COMMONS_HOME to a folder for your keys and receipts");
+        Ok(Self { root: root.ok_or_else(none)? })
+    }
+
+    pub(crate) fn dev_roster(&self) -> PathBuf {
+        self.root.join("dev/roster.toml")
+    }
+    pub(crate) fn key_file(&self, member: &str) -> PathBuf {
+        self.root.join("keys").join(format!("{member}.key"))
+    }
+    pub(crate) fn receipts(&self, member: &str) -> PathBuf {
+        self.root.join("receipts").join(member)
+    }
+    pub(crate) fn journal(&self, member: &str, job: &str) -> PathBuf {
+        self.root.join("bulk").join(member).join(format!("{job}.journal"))
+    }
+
+    /// Reads and opens a member's key; `None` when there is none yet.
+    pub(crate) fn open_key(&self, member: &str, passphrase: impl FnOnce() -> Result<Zeroizing<String>, Failure>) -> Result<Option<MemberKey>, Failure> {
+        let path = self.key_file(member);
+        let bytes = match read_limited(&path, KEY_FILE_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::read(&path, &error)),
+        };
+        let key = MemberKey::open(&bytes, passphrase()?.as_bytes());
+        key.map(Some).map_err(|error| Failure::from(error).about(path.display()))
+    }
+
+    /// Makes a new key and writes it under `passphrase`.
+    pub(crate) fn create_key(&self, member: &str, passphrase: &Zeroizing<String>) -> Result<MemberKey, Failure> {
+        let mut random = Zeroizing::new([0; 72]);
+        getrandom::fill(random.as_mut()).map_err(|_| Error::NoRandomness)?;
+        let (seed, header) = random.split_first_chunk::<32>().ok_or(Error::NoRandomness)?;
+        let header: &[u8; 40] = header.try_into().map_err(|_| Error::NoRandomness)?;
+        let key = MemberKey::from_random(seed);
+        let file = key.seal(passphrase.as_bytes(), Cost::default(), header)?;
+        let path = self.key_file(member);
+        write_new_private(&path, &file).map_err(|error| Failure::write(&path, &error))?;
+        Ok(key)
+    }
+
+    /// Deletes a member's key file.
+    pub(crate) fn forget_key(&self, member: &str) -> Result<(), Failure> {
+        let path = self.key_file(member);
+        fs::remove_file(&path).map_err(|error| Failure::write(&path, &error))
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if read as u64 > limit {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// Writes a file that only its owner may read, whole or not at all, replacing an older one.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = private_temporary(path, bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The same, never replacing.
+fn write_new_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = private_temporary(path, bytes)?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Temporary files are made with mode 0600.
+fn private_temporary(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().ok_or(std::io::ErrorKind::InvalidInput)?;
+    create_private_folder(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Makes a folder that only its owner may read, with its parents.
+pub(crate) fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passphrase(text: &str) -> Zeroizing<String> {
+        Zeroizing::new(text.to_owned())
+    }
+
+    #[test]
+    fn a_key_is_written_once_private_and_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { root: folder.path().join("home") };
+        assert!(home.open_key("me", || Ok(passphrase("x"))).unwrap().is_none());
+        let key = home.create_key("me", &passphrase("secret")).unwrap();
+        let commons = types::Digest([1; 32]);
+        let opened = home.open_key("me", || Ok(passphrase("secret"))).unwrap().unwrap();
+        assert_eq!(opened.device(&commons).verifying_key(), key.device(&commons).verifying_key());
+        let wrong = home.open_key("me", || Ok(passphrase("guess"))).unwrap_err();
+        assert_eq!(wrong.code, "wrong-passphrase");
+        assert!(home.create_key("me", &passphrase("other")).is_err(), "a key is never overwritten");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&home.key_file("me")), 0o600);
+            assert_eq!(mode(home.key_file("me").parent().unwrap()), 0o700);
+        }
+    }
+
+    #[test]
+    fn damaged_and_newer_key_files_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { root: folder.path().to_owned() };
+        home.create_key("me", &passphrase("secret")).unwrap();
+        let good = fs::read(home.key_file("me")).unwrap();
+        let open = |bytes: &[u8]| {
+            fs::write(home.key_file("me"), bytes).unwrap();
+            home.open_key("me", || Ok(passphrase("secret"))).unwrap_err().what
+        };
+        assert!(open(&good[..20]).contains("damaged"));
+        assert!(open(b"not a key").contains("damaged"));
+        let mut newer = good.clone();
+        newer[5] = 9;
+        assert!(open(&newer).contains("version 9"));
+        assert!(open(&vec![0; 5000]).contains("cannot be read"));
+    }
+}

@@ -20,9 +20,23 @@ pub const BATCH_OPERATIONS: usize = 512;
 pub const BATCH_PROBE_ROWS: usize = 512;
 /// Operations waiting for a batch on one node.
 pub const PENDING_OPERATIONS: usize = 4096;
+/// Bytes of shares waiting for a batch on one node.
+pub const PENDING_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of one frame between nodes.
 pub const PEER_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a roster or profile file.
 pub const CONFIG_FILE_BYTES: usize = 256 * 1024;
 /// Characters of a purpose text in a grant.
 pub const PURPOSE_CHARS: usize = 200;
+/// Bytes of one photograph.
+pub const PICTURE_BYTES: usize = 32 * 1024 * 1024;
+/// Pixels of one photograph.
+pub const PICTURE_PIXELS: u64 = 64_000_000;
+/// Pixels along one side of a photograph.
+pub const PICTURE_SIDE: u32 = 16_384;
+/// Bytes of one model file.
+pub const MODEL_BYTES: usize = 512 * 1024 * 1024;
+/// Bytes of one vector in JSON.
+pub const VECTOR_FILE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a file of many templates, or of its index.
+pub const TEMPLATE_FILE_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;

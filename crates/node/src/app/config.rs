@@ -10,6 +10,7 @@ use types::seal::SealKey;
 use types::{NodeId, UnixSeconds};
 
 use super::faults::Faults;
+use crate::metrics::Metrics;
 
 /// Tells the time. Tests move it by hand.
 pub trait Clock: Send + Sync + 'static {
@@ -42,6 +43,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// How patient it is.
     pub patience: Patience,
+    /// Where batches are counted.
+    pub metrics: Arc<Metrics>,
     pub(crate) faults: Faults,
 }
 
@@ -74,9 +77,15 @@ impl Default for Patience {
 
 impl Config {
     /// With the system's clock and the usual patience.
-    pub fn new(node: NodeId, roster: Arc<Roster>, signing_key: SigningKey, seal_key: SealKey) -> Self {
+    pub fn new(
+        node: NodeId,
+        roster: Arc<Roster>,
+        signing_key: SigningKey,
+        seal_key: SealKey,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (clock, patience, faults) = (Arc::new(SystemClock), Patience::default(), Faults::default());
-        Self { node, roster, signing_key, seal_key, clock, patience, faults }
+        Self { node, roster, signing_key, seal_key, clock, patience, metrics, faults }
     }
 }
 

@@ -267,12 +267,14 @@ pub struct OperationRef {
 /// Messages between the sequencers of two nodes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum ControlMessage {
-    /// Where this node stands. Sent on every new connection and after every commit.
+    /// Where this node stands. Sent on every new or lost connection and after every commit.
     State {
         /// Batches committed.
         committed: u64,
         /// Head of the decision chain after them.
         head: Digest,
+        /// Nodes that the sender cannot reach.
+        unreachable: Vec<NodeId>,
     },
     /// To the coordinator: these operations are checked here and wait for a batch.
     Have {
@@ -348,6 +350,8 @@ pub struct Proposal {
     pub head: Digest,
     /// Decision time.
     pub time: UnixSeconds,
+    /// Which adder the comparisons use: prefix (fewer rounds) or ripple (fewer bytes).
+    pub prefix: bool,
     /// In order of admission at the coordinator; at most `limits::BATCH_OPERATIONS`, of different devices.
     pub operations: Vec<OperationRef>,
 }

@@ -1,3 +1,259 @@
 //! Decides: admits requests, orders them into batches, matches them with the peers, signs and keeps the decisions.
+//!
+//! A request comes in through [`App`], is checked (`admission`), noted against replay (`replay`) and handed to the one task that
+//! orders everything (`sequencer`). The sequencer agrees on batches with its peers ([`link`]), runs them (`matching`) and keeps
+//! what was decided (`crate::store`). Answers about what is known of a member come from the store alone (`statement`).
+//!
+//! Knows nothing of HTTP, TLS or addresses.
 
+mod admission;
+mod attempts;
+mod config;
+mod faults;
 pub mod link;
+mod matching;
+mod pending;
+mod replay;
+mod sequencer;
+mod statement;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use types::api::{CommonsBody, PeerBody};
+use types::message::{Action, Certificate, Request};
+use types::sign::{Message as _, Signed};
+use types::{NodeId, limits};
+
+pub use config::{Clock, Config, Patience, SystemClock};
+pub use status::{Obstacle, Readiness};
+
+use crate::Error;
+use crate::store::Store;
+use admission::{check_request, open_share, remember_until};
+use attempts::Attempts;
+use link::{Links, OperationRef, PeerEvent};
+use pending::{Operation, Task};
+use replay::Replays;
+use sequencer::{Command, Core, Sequencer};
+use status::Status;
+
+/// Shares opened at the same time.
+const OPENING: usize = 4;
+
+/// The application core of one node. A clone is another handle to the same core.
+#[derive(Clone)]
+pub struct App(Arc<Handle>);
+
+struct Handle {
+    core: Arc<Core>,
+    commands: mpsc::Sender<Command>,
+    replays: Replays,
+    attempts: Attempts,
+    opening: Semaphore,
+}
+
+impl App {
+    /// Takes up the work where the store left it. News of peers comes in through `events` ([`link::EVENT_QUEUE`] long).
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`], [`Error::Database`] when the stored state cannot be loaded.
+    pub async fn start(
+        config: Config,
+        store: Store,
+        links: Arc<dyn Links>,
+        events: mpsc::Receiver<PeerEvent>,
+    ) -> Result<Self, Error> {
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let in_agreement = NodeId::ALL.map(|node| node == config.node);
+        let missing = NodeId::ALL.into_iter().filter(|node| *node != config.node).collect();
+        let status = Status {
+            committed: 0,
+            records: std::collections::BTreeMap::new(),
+            in_agreement,
+            obstacle: Some(Obstacle::Unreachable(missing)),
+        };
+        let attempts = Attempts::new(config.patience);
+        let commons = config.roster.digest();
+        let core = Arc::new(Core { config, commons, store, links, status: RwLock::new(status), stop, stopped });
+        let (sequencer, results) = Sequencer::load(Arc::clone(&core)).await?;
+        let (commands, queue) = mpsc::channel(limits::PENDING_OPERATIONS);
+        tokio::spawn(sequencer.run(queue, events, results));
+        let replays = Replays::start(Arc::clone(&core));
+        Ok(Self(Arc::new(Handle { core, commands, replays, attempts, opening: Semaphore::new(OPENING) })))
+    }
+
+    /// Enrols, verifies or withdraws, and waits for the decision.
+    ///
+    /// # Errors
+    /// What `admission` refuses; [`Error::Unavailable`] at once when a node is down; [`Error::InDoubt`] when the decision does
+    /// not come in time; others as [`Error`] describes. Only after [`Error::InDoubt`] may the operation still be decided.
+    pub async fn submit(&self, signed: Signed<Request>, sealed_share: Option<Vec<u8>>) -> Result<Certificate, Error> {
+        let (core, request) = (&self.0.core, &signed.message);
+        match request.action {
+            Action::Enrol(_) | Action::Verify(_) | Action::Withdraw { .. } => {}
+            Action::Status | Action::Inspect { .. } | Action::Outcome { .. } => {
+                return Err(Error::WrongAction { action: request.action.name() });
+            }
+        }
+        check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
+        core.ready()?;
+        if let Action::Verify(_) = request.action {
+            self.0.attempts.take(&request.device)?;
+        }
+        let operation = self.admit(signed, sealed_share).await?;
+        let (answer, decision) = oneshot::channel();
+        self.0.commands.send(Command::Submit(Arc::new(operation), answer)).await.map_err(|_| Error::Stopped)?;
+        match tokio::time::timeout(core.config.patience.answer, decision).await {
+            Ok(Ok(result)) => result,
+            // The sequencer went away with the answer: it may have been decided.
+            Ok(Err(_)) | Err(_) => Err(Error::InDoubt),
+        }
+    }
+
+    /// The certificate of an earlier operation of the same device.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InDoubt`] while it is not decided; what `admission` refuses.
+    pub async fn outcome(&self, signed: Signed<Request>) -> Result<Certificate, Error> {
+        let core = &self.0.core;
+        let request = &signed.message;
+        let Action::Outcome { operation } = request.action else {
+            return Err(Error::WrongAction { action: request.action.name() });
+        };
+        check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
+        self.0.replays.note(request.operation, remember_until(request)).await?;
+        let (answer, open) = oneshot::channel();
+        // Open first, certificate second: an operation that is decided between the two is found.
+        let asked = self.0.commands.send(Command::IsOpen(operation, answer)).await.is_ok();
+        let open = asked && open.await.unwrap_or(false);
+        match core.store.outcome(&operation, &request.device).await? {
+            Some(certificate) => Ok(certificate),
+            None if open => Err(Error::InDoubt),
+            None => Err(Error::NotFound),
+        }
+    }
+
+    /// What this node knows of the asking member: the bytes for `StatementBody::statement`. For `Inspect` they are sealed to
+    /// the request's reply key.
+    ///
+    /// # Errors
+    /// What `admission` refuses; [`Error::Damaged`] when a stored share cannot be read.
+    pub async fn statement(&self, signed: Signed<Request>) -> Result<Vec<u8>, Error> {
+        let core = &self.0.core;
+        let request = &signed.message;
+        if !matches!(request.action, Action::Status | Action::Inspect { .. }) {
+            return Err(Error::WrongAction { action: request.action.name() });
+        }
+        check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
+        self.0.replays.note(request.operation, remember_until(request)).await?;
+        statement::answer(core, request).await
+    }
+
+    /// Public facts.
+    pub fn commons(&self) -> CommonsBody {
+        let core = &self.0.core;
+        let peers = self.readiness().peers;
+        let status = core.status.read().unwrap_or_else(PoisonError::into_inner);
+        let others = NodeId::ALL.into_iter().zip(peers).filter(|(node, _)| *node != core.config.node);
+        CommonsBody {
+            commons: core.config.roster.commons.clone(),
+            roster: core.commons.to_hex(),
+            node: core.config.node.number(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            profiles: core.config.roster.profiles.iter().map(|profile| profile.id.to_string()).collect(),
+            batch: status.committed,
+            records: status.records.clone(),
+            peers: others.map(|(node, available)| PeerBody { node: node.number(), available }).collect(),
+        }
+    }
+
+    /// Whether requests that need a decision are taken now.
+    pub fn readiness(&self) -> Readiness {
+        let core = &self.0.core;
+        let connected = core.links.available();
+        let status = core.status.read().unwrap_or_else(PoisonError::into_inner);
+        let obstacle = if core.stopped.is_cancelled() { Some(Obstacle::Stopping) } else { status.obstacle.clone() };
+        let peers = NodeId::ALL.map(|node| {
+            let at = |flags: [bool; 3]| flags.get(node.index()).copied().unwrap_or(false);
+            node == core.config.node || (at(status.in_agreement) && at(connected))
+        });
+        Readiness { ready: obstacle.is_none(), peers, obstacle }
+    }
+
+    /// Stops: refuses new requests, lets the batch in flight end, then ends the sequencer. Returns when it has.
+    pub async fn shutdown(&self) {
+        self.0.core.stop.cancel();
+        self.stopped().await;
+    }
+
+    /// Returns when the sequencer has stopped, by [`Self::shutdown`] or because it had to (the log says why). The process should
+    /// then end; a restart takes up the work where the store left it.
+    pub async fn stopped(&self) {
+        self.0.core.stopped.cancelled().await;
+    }
+
+    /// Everything between the pure checks and the queue: share, membership, replay.
+    async fn admit(&self, signed: Signed<Request>, sealed: Option<Vec<u8>>) -> Result<Operation, Error> {
+        let request = signed.message;
+        let reference = OperationRef { operation: request.operation, request: request.digest() };
+        let (device, expires_at, until) = (request.device, request.expires_at, remember_until(&request));
+        let input = match (request.action.submission().is_some(), sealed) {
+            (true, None) => return Err(Error::ShareMissing),
+            (false, Some(_)) => return Err(Error::ShareUnexpected),
+            (false, None) => None,
+            (true, Some(sealed)) => {
+                let opened = self.open(request.clone(), sealed).await;
+                if let Err(Error::BadShare { .. } | Error::Value(_)) = &opened {
+                    // The other two nodes need not wait for this one.
+                    let _ = self.0.commands.send(Command::Refused(reference)).await;
+                }
+                Some(opened?)
+            }
+        };
+        let task = match (request.action, input) {
+            (Action::Enrol(submission), Some(input)) => Task::Enrol(submission.profile, input),
+            (Action::Verify(submission), Some(input)) => Task::Verify(submission.profile, input),
+            (Action::Withdraw { profile }, None) => Task::Withdraw(profile),
+            (action, _) => return Err(Error::WrongAction { action: action.name() }),
+        };
+        self.check_member(&device, &task).await?;
+        self.0.replays.note(reference.operation, until).await?;
+        Ok(Operation { reference, device, expires_at, task })
+    }
+
+    async fn open(&self, request: Request, sealed: Vec<u8>) -> Result<mpc::sharing::InputShare, Error> {
+        let _turn = self.0.opening.acquire().await.map_err(|_| Error::Stopped)?;
+        let core = Arc::clone(&self.0.core);
+        let work = move || {
+            let Config { node, roster, seal_key, .. } = &core.config;
+            let submission = request.action.submission().ok_or(Error::ShareUnexpected)?;
+            let profile = roster.profile(&submission.profile);
+            let profile = profile.ok_or(Error::Internal { what: "the profile was checked" })?;
+            open_share(&request, profile, *node, seal_key, &sealed)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "opening a share panicked" }))
+    }
+
+    /// An early answer from the committed state; the sequencer looks again when the operation's turn comes.
+    async fn check_member(&self, device: &types::DeviceKey, task: &Task) -> Result<(), Error> {
+        let member = self.0.core.store.member(device).await?;
+        let has = |profile| member.as_ref().is_some_and(|member| member.record(profile).is_some());
+        match task {
+            Task::Enrol(profile, _) if has(profile) => Err(Error::AlreadyEnrolled { profile: profile.clone() }),
+            Task::Verify(profile, _) | Task::Withdraw(Some(profile)) if !has(profile) => Err(Error::UnknownMember),
+            Task::Withdraw(None) if member.is_none() => Err(Error::UnknownMember),
+            Task::Enrol(..) | Task::Verify(..) | Task::Withdraw(_) => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "App {{ node: {} }}", self.0.core.config.node)
+    }
+}

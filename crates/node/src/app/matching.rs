@@ -1,0 +1,221 @@
+//! One matching run: the protocols of `mpc` over a session, in the order on which the three nodes agreed.
+//!
+//! 1. `CheckInputs` over every submitted template; 2. `Search` of the valid enrolments in the gallery; 3. `Twins` among those
+//! that met nobody; 4. `Verify` of the valid verifications. Which protocols run with what depends only on the batch and on
+//! answers that all three nodes opened, so the nodes stay in step.
+//!
+//! A run is one blocking task: it computes, and waits for the peers between rounds. Out of scope: what follows from a verdict.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mpc::batch::{CheckInputs, Search, Twins, Verify};
+use mpc::gallery::Gallery;
+use mpc::record::{ProbeShare, RecordShare, probe_share, record_share};
+use mpc::session::SessionKeys;
+use mpc::sharing::InputShare;
+use mpc::{Adder, Incoming, Outgoing, Protocol, Step};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use types::NodeId;
+use types::profile::Matching;
+
+use super::link::{Session, SessionError};
+use super::pending::{Operation, Task};
+
+/// An operation with what the node's state adds to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    /// What was asked.
+    pub(crate) operation: Arc<Operation>,
+    /// For a verification: the slot of the record to compare with.
+    pub(crate) slot: Option<u32>,
+    /// For a withdrawal: the records to erase.
+    pub(crate) records: Vec<(types::ProfileId, u32)>,
+}
+
+/// What the nodes found out about one operation.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Range, norm or mask is wrong.
+    Invalid,
+    /// Matches an active record.
+    Duplicate,
+    /// Matches an earlier operation of the batch: to be decided in the next one.
+    Deferred,
+    /// Matches nobody; the share to keep.
+    Admit(RecordShare),
+    /// Compared with the own record.
+    Compared(bool),
+    /// Nothing to match.
+    Withdraw,
+}
+
+/// Why a run ended without verdicts. Nothing was decided.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A connection ended or a peer was too slow.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The nodes' messages do not fit together.
+    #[error(transparent)]
+    Protocol(#[from] mpc::Error),
+    /// The sequencer ended it.
+    #[error("the run was stopped")]
+    Stopped,
+    /// A bug.
+    #[error("the run broke down")]
+    Broken,
+}
+
+/// What a run needs.
+pub(crate) struct Run {
+    pub(crate) node: NodeId,
+    /// How templates become scores; absent when nothing is matched.
+    pub(crate) matching: Option<Matching>,
+    pub(crate) gallery: Option<Arc<RwLock<Gallery>>>,
+    pub(crate) adder: Adder,
+    pub(crate) operations: Vec<Planned>,
+}
+
+impl Run {
+    /// Runs on a blocking thread.
+    pub(crate) async fn start(self, session: Session, stop: CancellationToken) -> Result<Vec<Verdict>, Failure> {
+        let runtime = Handle::current();
+        let run = move || {
+            let (prev, next) = session.keys();
+            let keys = SessionKeys::new(self.node, prev, next, &session.id().0);
+            self.verdicts(keys, &mut Exchange { runtime, session, stop })
+        };
+        tokio::task::spawn_blocking(run).await.unwrap_or(Err(Failure::Broken))
+    }
+
+    fn verdicts(&self, mut keys: SessionKeys, exchange: &mut Exchange) -> Result<Vec<Verdict>, Failure> {
+        let (Some(matching), Some(gallery)) = (&self.matching, &self.gallery) else {
+            return Ok(self.operations.iter().map(|_| Verdict::Withdraw).collect());
+        };
+        let gallery = gallery.read().unwrap_or_else(PoisonError::into_inner);
+        let valid = self.check(matching, &mut keys, exchange)?;
+
+        // Enrolments and verifications among the valid ones, by position in the batch.
+        let (mut newcomers, mut claims) = (Vec::new(), Vec::new());
+        for (position, planned) in self.operations.iter().enumerate() {
+            match (&planned.operation.task, valid.get(position).copied().flatten()) {
+                (Task::Enrol(_, input), Some(true)) => newcomers.push((position, self.shares(input, matching))),
+                (Task::Verify(_, input), Some(true)) => {
+                    claims.push((position, probe_share(self.node, input, matching), planned.slot.ok_or(Failure::Broken)?));
+                }
+                _ => {}
+            }
+        }
+        let mut verdicts: Vec<Verdict> = valid.iter().map(unmatched).collect();
+        self.admit(matching, &gallery, newcomers, &mut keys, exchange, &mut verdicts)?;
+
+        if !claims.is_empty() {
+            let pairs: Vec<(&ProbeShare, u32)> = claims.iter().map(|(_, probe, slot)| (probe, *slot)).collect();
+            let protocol = Verify::new(keys.next_protocol(), matching, &gallery, &pairs, self.adder)?;
+            for ((position, ..), matched) in claims.iter().zip(exchange.run(protocol)?) {
+                set(&mut verdicts, *position, Verdict::Compared(matched));
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Per operation: whether its template is one; absent without a template.
+    fn check(
+        &self,
+        matching: &Matching,
+        keys: &mut SessionKeys,
+        exchange: &mut Exchange,
+    ) -> Result<Vec<Option<bool>>, Failure> {
+        let inputs: Vec<Option<&InputShare>> = self
+            .operations
+            .iter()
+            .map(|planned| match &planned.operation.task {
+                Task::Enrol(_, input) | Task::Verify(_, input) => Some(input),
+                Task::Withdraw(_) => None,
+            })
+            .collect();
+        let given: Vec<&InputShare> = inputs.iter().flatten().copied().collect();
+        let mut valid = exchange.run(CheckInputs::new(keys.next_protocol(), matching, &given, self.adder)?)?.into_iter();
+        inputs.iter().map(|input| input.map(|_| valid.next().ok_or(Failure::Broken)).transpose()).collect()
+    }
+
+    fn admit(
+        &self,
+        matching: &Matching,
+        gallery: &Gallery,
+        newcomers: Vec<(usize, (ProbeShare, RecordShare))>,
+        keys: &mut SessionKeys,
+        exchange: &mut Exchange,
+        verdicts: &mut [Verdict],
+    ) -> Result<(), Failure> {
+        if newcomers.is_empty() {
+            return Ok(());
+        }
+        let probes: Vec<&ProbeShare> = newcomers.iter().map(|(_, (probe, _))| probe).collect();
+        let records: Vec<&RecordShare> = newcomers.iter().map(|(_, (_, record))| record).collect();
+        let known = exchange.run(Search::new(keys.next_protocol(), matching, gallery, &probes, self.adder)?)?;
+        let fresh: Vec<bool> = known.iter().map(|known| !known).collect();
+        let twins = exchange.run(Twins::new(keys.next_protocol(), matching, &probes, &records, &fresh, self.adder)?)?;
+        for (((position, (_, record)), known), twin) in newcomers.into_iter().zip(known).zip(twins) {
+            let verdict = match (known, twin) {
+                (true, _) => Verdict::Duplicate,
+                (false, true) => Verdict::Deferred,
+                (false, false) => Verdict::Admit(record),
+            };
+            set(verdicts, position, verdict);
+        }
+        Ok(())
+    }
+
+    fn shares(&self, input: &InputShare, matching: &Matching) -> (ProbeShare, RecordShare) {
+        (probe_share(self.node, input, matching), record_share(self.node, input, matching))
+    }
+}
+
+fn unmatched(valid: &Option<bool>) -> Verdict {
+    match valid {
+        Some(_) => Verdict::Invalid,
+        None => Verdict::Withdraw,
+    }
+}
+
+fn set(verdicts: &mut [Verdict], position: usize, verdict: Verdict) {
+    if let Some(place) = verdicts.get_mut(position) {
+        *place = verdict;
+    }
+}
+
+/// The session as seen from the blocking thread.
+struct Exchange {
+    runtime: Handle,
+    session: Session,
+    stop: CancellationToken,
+}
+
+impl Exchange {
+    fn run<P: Protocol>(&mut self, mut protocol: P) -> Result<P::Output, Failure> {
+        let mut outgoing = protocol.start();
+        loop {
+            let incoming = self.round(outgoing)?;
+            match protocol.round(incoming).map_err(mpc::Error::from)? {
+                Step::Continue(next, messages) => (protocol, outgoing) = (next, messages),
+                Step::Finish(output) => return Ok(output),
+            }
+        }
+    }
+
+    fn round(&mut self, outgoing: Outgoing) -> Result<Incoming, Failure> {
+        let (session, stop) = (&mut self.session, &self.stop);
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(Failure::Stopped),
+                received = session.exchange(outgoing.to_prev, outgoing.to_next) => {
+                    let (from_prev, from_next) = received?;
+                    Ok(Incoming { from_prev, from_next })
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! From waiting operations to a run: propose, offer, start.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mpc::Adder;
+use tokio_util::sync::CancellationToken;
+use types::{DeviceKey, NodeId, ProfileId, limits};
+
+use super::{Flow, Matching, Offer, Phase, Sequencer, coordinator};
+use crate::Error;
+use crate::app::link::{ControlMessage, OperationRef, Proposal, SessionId};
+use crate::app::matching::{Planned, Run};
+use crate::app::pending::{Operation, Task};
+
+/// Pause after a node did not have what was proposed.
+const AFTER_MISSING: Duration = Duration::from_millis(20);
+
+/// Bounds of a batch while it is put together: different devices, one profile, limited rows.
+#[derive(Default)]
+struct Bounds {
+    devices: BTreeSet<DeviceKey>,
+    profile: Option<ProfileId>,
+    rows: usize,
+}
+
+impl Bounds {
+    /// Whether `operation` fits beside those before it.
+    fn admit(&mut self, operation: &Operation, roster: &types::roster::Roster) -> bool {
+        if self.devices.len() >= limits::BATCH_OPERATIONS || self.devices.contains(&operation.device) {
+            return false;
+        }
+        if let Some(profile) = operation.profile() {
+            let rows = roster.profile(profile).map_or(usize::MAX, |profile| profile.matching.probe_rows());
+            let same = self.profile.as_ref().is_none_or(|chosen| chosen == profile);
+            if !same || self.rows.saturating_add(rows) > limits::BATCH_PROBE_ROWS {
+                return false;
+            }
+            self.profile = Some(profile.clone());
+            self.rows += rows;
+        }
+        self.devices.insert(operation.device)
+    }
+}
+
+impl Sequencer {
+    /// Node 1: proposes a batch when nothing is in the way and something waits.
+    pub(super) async fn propose(&mut self) -> Flow {
+        let agreed = |node| self.peer(node).is_some_and(|p| p.state == Some((self.chain.committed, self.chain.head)));
+        let idle = matches!(self.phase, Phase::Idle) && Instant::now() >= self.propose_after;
+        if !self.is_coordinator() || !idle || !self.others().into_iter().all(agreed) || self.core.ready().is_err() {
+            return Ok(());
+        }
+        let plan = self.choose().await?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let mut session = [0; 16];
+        getrandom::fill(&mut session).map_err(|_| Error::Random)?;
+        let session = SessionId(session);
+        let Ok(opened) = self.core.links.open_session(session) else { return Ok(()) };
+        let proposal = Proposal {
+            session,
+            number: self.chain.committed + 1,
+            head: self.chain.head,
+            time: self.core.config.clock.now().max(self.chain.decided_at),
+            prefix: self.adder(&plan) == Adder::Prefix,
+            operations: plan.iter().map(|planned| planned.operation.reference).collect(),
+        };
+        self.broadcast(&ControlMessage::Propose(proposal.clone()));
+        let ready = NodeId::ALL.map(|node| node == self.own());
+        let since = Instant::now();
+        let offer = Offer { proposal, plan, session: opened, since, votes: Default::default() };
+        self.phase = Phase::Proposed(offer, ready);
+        Ok(())
+    }
+
+    /// The oldest operations that all nodes hold and that fit into one batch.
+    async fn choose(&mut self) -> Flow<Vec<Planned>> {
+        let mut bounds = Bounds::default();
+        let roster = Arc::clone(&self.core.config.roster);
+        let everywhere = self.pending.iter().filter(|waiting| waiting.lacking().is_none());
+        let chosen: Vec<Arc<Operation>> =
+            everywhere.map(|w| Arc::clone(&w.operation)).filter(|operation| bounds.admit(operation, &roster)).collect();
+        let mut plan = Vec::with_capacity(chosen.len());
+        for operation in chosen {
+            match self.plan(&operation).await? {
+                Ok(planned) => plan.push(planned),
+                Err(error) => {
+                    // A batch in between has decided it: the device enrolled, or its record is gone.
+                    let operations = vec![operation.reference];
+                    self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
+                    if let Some(waiting) = self.pending.take(&operation.reference) {
+                        waiting.finish(Err(error));
+                    }
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What the state at the head of the chain adds to an operation, or why it cannot be decided at this head.
+    pub(super) async fn plan(&self, operation: &Arc<Operation>) -> Flow<Result<Planned, Error>> {
+        let member = self.core.store.member(&operation.device).await?;
+        let mut planned = Planned { operation: Arc::clone(operation), slot: None, records: Vec::new() };
+        let record = |profile: &ProfileId| member.as_ref().and_then(|member| member.record(profile));
+        match &operation.task {
+            Task::Enrol(profile, _) if record(profile).is_some() => {
+                return Ok(Err(Error::AlreadyEnrolled { profile: profile.clone() }));
+            }
+            Task::Enrol(..) => {}
+            Task::Verify(profile, _) => match record(profile) {
+                Some(record) => planned.slot = Some(record.slot),
+                None => return Ok(Err(Error::UnknownMember)),
+            },
+            Task::Withdraw(only) => {
+                let records = member.iter().flat_map(|member| &member.records);
+                let wanted = records.filter(|record| only.as_ref().is_none_or(|only| *only == record.share.profile));
+                planned.records = wanted.map(|record| (record.share.profile.clone(), record.slot)).collect();
+                if planned.records.is_empty() {
+                    return Ok(Err(Error::UnknownMember));
+                }
+            }
+        }
+        Ok(Ok(planned))
+    }
+
+    /// The adder for the gallery search, which is where the comparisons are.
+    fn adder(&self, plan: &[Planned]) -> Adder {
+        let profile = plan.iter().find_map(|planned| planned.operation.profile());
+        let rows = profile.and_then(|id| self.core.config.roster.profile(id)).map_or(1, |p| p.matching.probe_rows());
+        let gallery = profile.and_then(|id| self.galleries.get(id));
+        let records = gallery.map_or(0, |g| g.read().unwrap_or_else(std::sync::PoisonError::into_inner).len());
+        Adder::choose(plan.len() * rows * records.max(64), self.round_trip)
+    }
+
+    /// The others: checks a proposal and opens its session.
+    pub(super) async fn on_propose(&mut self, from: NodeId, proposal: Proposal) -> Flow {
+        if from != coordinator() {
+            tracing::warn!(node = from.number(), "a node that does not propose has proposed");
+            return Ok(());
+        }
+        if let Phase::Offered(_) = self.phase {
+            // The coordinator has given up the earlier one.
+            self.abandon(None, "replaced");
+        }
+        let session = proposal.session;
+        let mut missing = Vec::new();
+        let plan = self.check_proposal(&proposal, &mut missing).await?;
+        let opened = plan.and_then(|plan| Some((plan, self.core.links.open_session(session).ok()?)));
+        match opened {
+            Some((plan, opened)) => {
+                let since = Instant::now();
+                self.phase = Phase::Offered(Offer { proposal, plan, session: opened, since, votes: Default::default() });
+                self.send(from, ControlMessage::Ready { session });
+            }
+            None => self.send(from, ControlMessage::Refuse { session, missing }),
+        }
+        Ok(())
+    }
+
+    async fn check_proposal(&self, proposal: &Proposal, missing: &mut Vec<OperationRef>) -> Flow<Option<Vec<Planned>>> {
+        let idle = matches!(self.phase, Phase::Idle);
+        let follows = proposal.number == self.chain.committed + 1 && proposal.head == self.chain.head;
+        let now = self.core.config.clock.now();
+        if proposal.time.abs_diff(now) > limits::CLOCK_SKEW_S || proposal.time < self.chain.decided_at {
+            tracing::warn!(seconds = proposal.time.abs_diff(now), "the clocks of two nodes differ too much; set them");
+            return Ok(None);
+        }
+        if !idle || !follows || proposal.operations.is_empty() || self.core.ready().is_err() {
+            return Ok(None);
+        }
+        let mut bounds = Bounds::default();
+        let mut plan = Vec::with_capacity(proposal.operations.len().min(limits::BATCH_OPERATIONS));
+        for reference in proposal.operations.iter().take(limits::BATCH_OPERATIONS + 1) {
+            let Some(waiting) = self.pending.get(reference) else {
+                missing.push(*reference);
+                continue;
+            };
+            if !bounds.admit(&waiting.operation, &self.core.config.roster) {
+                tracing::warn!("a proposal breaks the bounds of a batch");
+                return Ok(None);
+            }
+            match self.plan(&waiting.operation).await? {
+                Ok(planned) => plan.push(planned),
+                Err(_) => missing.push(*reference),
+            }
+        }
+        Ok(missing.is_empty().then_some(plan))
+    }
+
+    /// Node 1: a node is ready.
+    pub(super) fn on_ready(&mut self, from: NodeId, session: SessionId) {
+        let Phase::Proposed(offer, ready) = &mut self.phase else { return };
+        if offer.proposal.session != session {
+            return;
+        }
+        if let Some(ready) = ready.get_mut(from.index()) {
+            *ready = true;
+        }
+        if !ready.iter().all(|ready| *ready) {
+            return;
+        }
+        self.round_trip = offer.since.elapsed();
+        let start = |node| self.core.links.send(node, ControlMessage::Start { session }).is_ok();
+        if !self.others().into_iter().all(start) {
+            return self.abandon(None, "a node could not be told to start");
+        }
+        if let Phase::Proposed(offer, _) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            self.begin(offer);
+        }
+    }
+
+    /// Node 1: a node cannot follow.
+    pub(super) fn on_refuse(&mut self, from: NodeId, session: SessionId, missing: Vec<OperationRef>) {
+        match &self.phase {
+            Phase::Proposed(offer, _) if offer.proposal.session == session => {}
+            _ => return,
+        }
+        self.abandon(None, "a node refused a proposal");
+        if !missing.is_empty() {
+            self.propose_after = Instant::now() + AFTER_MISSING;
+        }
+        for reference in missing.into_iter().take(limits::BATCH_OPERATIONS) {
+            self.pending.set_held(reference, from, false);
+        }
+    }
+
+    /// The others: begin.
+    pub(super) fn on_start(&mut self, from: NodeId, session: SessionId) {
+        if from != coordinator() {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Offered(offer) if offer.proposal.session == session => self.begin(offer),
+            phase => {
+                // A run this node has given up; the others must not wait for it.
+                self.phase = phase;
+                self.broadcast(&ControlMessage::Aborted { session, unreachable: None });
+            }
+        }
+    }
+
+    fn begin(&mut self, offer: Offer) {
+        let Offer { proposal, plan, session, votes, .. } = offer;
+        let mut waiting = Vec::with_capacity(plan.len());
+        for planned in &plan {
+            match self.pending.take(&planned.operation.reference) {
+                Some(operation) => waiting.push(operation),
+                None => {
+                    // It expired between proposal and start.
+                    waiting.into_iter().for_each(|operation| self.pending.put_back(operation));
+                    let (session, unreachable) = (proposal.session, None);
+                    return self.broadcast(&ControlMessage::Aborted { session, unreachable });
+                }
+            }
+        }
+        let profile = plan.iter().find_map(|planned| planned.operation.profile());
+        let run = Run {
+            node: self.own(),
+            matching: profile.and_then(|id| self.core.config.roster.profile(id)).map(|profile| profile.matching.clone()),
+            gallery: profile.and_then(|id| self.galleries.get(id)).map(Arc::clone),
+            adder: if proposal.prefix { Adder::Prefix } else { Adder::Ripple },
+            operations: plan.clone(),
+        };
+        let (id, stop, finished) = (proposal.session, CancellationToken::new(), self.finished.clone());
+        let token = stop.clone();
+        tokio::spawn(async move {
+            let result = run.start(session, token).await;
+            // The receiver is gone only when the sequencer is.
+            let _ = finished.send((id, result)).await;
+        });
+        self.phase = Phase::Matching(Matching { proposal, plan, waiting, stop, since: Instant::now(), votes });
+    }
+}

@@ -1,0 +1,83 @@
+//! What the node tells others about its state: for readiness, for `GET /v1/commons`, and to refuse requests at once.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use types::NodeId;
+
+use super::sequencer::Core;
+use crate::Error;
+
+/// Why this node does not take requests now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// These nodes cannot be reached, by this one or by another.
+    Unreachable(Vec<NodeId>),
+    /// State is being compared, or a batch is in doubt.
+    Recovering,
+    /// This node and another hold different decisions.
+    Diverged(NodeId),
+    /// This node's data is older than another's.
+    Behind(NodeId),
+    /// Stopping or stopped.
+    Stopping,
+}
+
+impl Obstacle {
+    /// Whether news of `node` can lift it.
+    pub(super) fn concerns(&self, node: NodeId) -> bool {
+        matches!(self, Self::Diverged(other) | Self::Behind(other) if *other == node)
+    }
+
+    /// For people.
+    pub fn reason(&self) -> String {
+        self.error().to_string()
+    }
+
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Self::Unreachable(nodes) => Error::Unavailable { nodes: nodes.clone() },
+            Self::Recovering => Error::Recovering,
+            Self::Diverged(node) => Error::Disagreement { node: *node },
+            Self::Behind(node) => Error::OutOfDate { node: *node },
+            Self::Stopping => Error::Stopped,
+        }
+    }
+}
+
+/// Whether this node takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Takes requests that need a decision.
+    pub ready: bool,
+    /// By `NodeId::index`: in touch and in agreement; this node itself always is.
+    pub peers: [bool; 3],
+    /// Why not.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Published by the sequencer.
+pub(super) struct Status {
+    pub(super) committed: u64,
+    pub(super) records: BTreeMap<String, u64>,
+    pub(super) in_agreement: [bool; 3],
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+impl Core {
+    /// Whether requests that need a decision can be taken now.
+    pub(super) fn ready(&self) -> Result<(), Error> {
+        if self.stopped.is_cancelled() {
+            return Err(Error::Stopped);
+        }
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        match &status.obstacle {
+            Some(obstacle) => Err(obstacle.error()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn set_obstacle(&self, obstacle: Option<Obstacle>) {
+        self.status.write().unwrap_or_else(PoisonError::into_inner).obstacle = obstacle;
+    }
+}

@@ -1,0 +1,158 @@
+//! A decided batch as it is stored: what was decided, for whom, and what follows on disk.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::message::{Certificate, Decision};
+use types::sign::Message as _;
+use types::{DeviceKey, Digest, ProfileId, Signature, UnixSeconds};
+
+use super::{Place, ShareRef};
+use crate::Error;
+
+/// Where the decision chain stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Batches committed.
+    pub committed: u64,
+    /// Digest over all of them.
+    pub head: Digest,
+    /// When the newest was decided; 0 before the first.
+    pub decided_at: UnixSeconds,
+}
+
+impl Chain {
+    /// The head before the first batch of a commons.
+    pub fn origin(commons: &Digest) -> Digest {
+        Digest::of("trust-commons/v1/chain", &[&commons.0])
+    }
+}
+
+/// All that a node needs to commit a batch once three votes are there.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Batch {
+    /// The run that decided it.
+    pub session: [u8; 16],
+    /// Number in the chain.
+    pub number: u64,
+    /// Head that it extends.
+    pub previous: Digest,
+    /// Decision time.
+    pub time: UnixSeconds,
+    /// Decisions, in the order of the batch.
+    pub entries: Vec<Entry>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Entry {
+    /// What all three nodes sign.
+    pub decision: Decision,
+    /// Who asked.
+    pub device: DeviceKey,
+    /// What follows here.
+    pub effect: Effect,
+}
+
+/// What a decision changes on this node.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A record becomes active.
+    Admit {
+        /// Its profile and place.
+        share: ShareRef,
+        /// Version of the profile.
+        profile_version: u16,
+        /// Its position in the gallery, the same on all nodes.
+        slot: u32,
+    },
+    /// Records are masked and erased.
+    Erase {
+        /// Which.
+        records: Vec<(ProfileId, u32)>,
+    },
+}
+
+impl Batch {
+    /// Names the batch: its place in the chain and every decision. The same on all nodes.
+    pub fn digest(&self) -> Digest {
+        let numbers = [self.number.to_le_bytes(), self.time.to_le_bytes()].concat();
+        let decisions: Vec<u8> = self.entries.iter().flat_map(|entry| entry.decision.digest().0).collect();
+        Digest::of("trust-commons/v1/batch", &[&self.previous.0, &self.session, &numbers, &decisions])
+    }
+
+    /// The chain's head after this batch.
+    pub fn head(&self) -> Digest {
+        Digest::of("trust-commons/v1/head", &[&self.previous.0, &self.digest().0])
+    }
+
+    /// Shares that this batch has put into segment files.
+    pub fn admitted(&self) -> impl Iterator<Item = &ShareRef> {
+        self.entries.iter().filter_map(|entry| match &entry.effect {
+            Effect::Admit { share, .. } => Some(share),
+            Effect::None | Effect::Erase { .. } => None,
+        })
+    }
+
+    /// Decisions with their three signatures.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the numbers differ.
+    pub fn certificates(&self, signatures: &[[Signature; 3]]) -> Result<Vec<Certificate>, Error> {
+        if signatures.len() != self.entries.len() {
+            return Err(Error::Internal { what: "one set of signatures per decision" });
+        }
+        let certificate = |(entry, signatures): (&Entry, &[Signature; 3])| Certificate {
+            decision: entry.decision.clone(),
+            signatures: *signatures,
+        };
+        Ok(self.entries.iter().zip(signatures).map(certificate).collect())
+    }
+}
+
+/// The newest committed batch, for a node that missed its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// The run that decided it.
+    pub session: [u8; 16],
+    /// Its digest.
+    pub digest: Digest,
+    /// Per decision, the signatures of nodes 1, 2 and 3.
+    pub signatures: Vec<[Signature; 3]>,
+}
+
+/// A member as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// Who.
+    pub member: types::MemberId,
+    /// Since when.
+    pub since: UnixSeconds,
+    /// Active records.
+    pub records: Vec<RecordRow>,
+}
+
+/// An active record as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Profile and place of the share.
+    pub share: ShareRef,
+    /// Position in the gallery.
+    pub slot: u32,
+    /// Batch that admitted it.
+    pub batch: u64,
+    /// When.
+    pub since: UnixSeconds,
+}
+
+impl MemberRow {
+    /// The record of `profile`.
+    pub fn record(&self, profile: &ProfileId) -> Option<&RecordRow> {
+        self.records.iter().find(|record| record.share.profile == *profile)
+    }
+}
+
+impl Place {
+    /// For a batch that is not written yet.
+    pub const NOWHERE: Self = Self { segment: u32::MAX, position: 0 };
+}

@@ -1,0 +1,346 @@
+//! The metadata in SQLite: every statement that this node runs, in one place.
+
+use std::path::Path;
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row, Sqlite, Transaction};
+use types::message::{Certificate, Outcome};
+use types::profile::Profile;
+use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature, encode, limits};
+
+use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
+use super::{Place, Places, ShareRef, VERSION};
+use crate::Error;
+
+/// Upper bound of a stored batch: every decision with its effect, plus the frame around them.
+const BATCH_BYTES: usize = limits::BATCH_OPERATIONS * 1024;
+
+type Tx<'a> = Transaction<'a, Sqlite>;
+
+pub(super) async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), Error> {
+    // Before migrations run: a newer program's layout must not be touched.
+    let row = sqlx::query("SELECT version FROM store").fetch_optional(pool).await?;
+    let damaged = || Error::Damaged { path: path.to_owned(), what: "it has no version".to_owned() };
+    let found: u16 = row.ok_or_else(damaged)?.try_get(0)?;
+    match found > VERSION {
+        true => Err(Error::NewerStore { path: path.to_owned(), found, known: VERSION }),
+        false => Ok(()),
+    }
+}
+
+pub(super) async fn bind(pool: &SqlitePool, dir: &Path, node: NodeId, roster: &Digest) -> Result<(), Error> {
+    sqlx::query("UPDATE store SET node = ?, roster = ? WHERE node IS NULL")
+        .bind(node.number())
+        .bind(bytes(&roster.0))
+        .execute(pool)
+        .await?;
+    let row = sqlx::query("SELECT node, roster FROM store").fetch_one(pool).await?;
+    let found = NodeId::new(row.try_get::<u8, _>(0)?)?;
+    if found != node {
+        return Err(Error::OtherNode { path: dir.to_owned(), found, expected: node });
+    }
+    if digest(&row, 1)? != *roster {
+        return Err(Error::OtherRoster { path: dir.to_owned() });
+    }
+    Ok(())
+}
+
+/// Shares of active records and of the prepared batch. Whatever else lies in segment files is to be erased.
+pub(super) async fn shares_in_use(pool: &SqlitePool) -> Result<Places, Error> {
+    let rows = sqlx::query("SELECT profile, segment, position FROM records").fetch_all(pool).await?;
+    let mut used = rows.iter().map(share).collect::<Result<Places, Error>>()?;
+    if let Some(batch) = prepared(pool).await? {
+        used.extend(batch.admitted().cloned());
+    }
+    Ok(used)
+}
+
+pub(super) async fn chain(pool: &SqlitePool, commons: &Digest) -> Result<Chain, Error> {
+    let row = sqlx::query("SELECT number, head, decided_at FROM batches ORDER BY number DESC LIMIT 1");
+    Ok(match row.fetch_optional(pool).await? {
+        Some(row) => Chain { committed: number(&row, 0)?, head: digest(&row, 1)?, decided_at: number(&row, 2)? },
+        None => Chain { committed: 0, head: Chain::origin(commons), decided_at: 0 },
+    })
+}
+
+pub(super) async fn prepare(pool: &SqlitePool, batch: &Batch) -> Result<(), Error> {
+    // Fails when another batch is prepared: there is one row.
+    sqlx::query("INSERT INTO prepared (id, body) VALUES (1, ?)").bind(encode(batch)).execute(pool).await?;
+    Ok(())
+}
+
+pub(super) async fn prepared(pool: &SqlitePool) -> Result<Option<Batch>, Error> {
+    let row = sqlx::query("SELECT body FROM prepared").fetch_optional(pool).await?;
+    row.map(|row| Ok(types::decode("prepared batch", &row.try_get::<Vec<u8>, _>(0)?, BATCH_BYTES)?)).transpose()
+}
+
+pub(super) async fn discard(pool: &SqlitePool, batch: &Batch) -> Result<(), Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("DELETE FROM prepared").execute(&mut *tx).await?;
+    for share in batch.admitted() {
+        list_erasure(&mut tx, share).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+pub(super) async fn commit(
+    pool: &SqlitePool,
+    batch: &Batch,
+    signatures: &[[Signature; 3]],
+    forget_after: u64,
+) -> Result<(), Error> {
+    let certificates = batch.certificates(signatures)?;
+    let mut tx = pool.begin().await?;
+    sqlx::query("INSERT INTO batches (number, session, decided_at, operations, digest, head) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(signed(batch.number))
+        .bind(bytes(&batch.session))
+        .bind(signed(batch.time))
+        .bind(signed(batch.entries.len() as u64))
+        .bind(bytes(&batch.digest().0))
+        .bind(bytes(&batch.head().0))
+        .execute(&mut *tx)
+        .await?;
+    for (entry, certificate) in batch.entries.iter().zip(&certificates) {
+        apply(&mut tx, batch, entry).await?;
+        sqlx::query("INSERT INTO outcomes (operation, device, certificate, forget_after) VALUES (?, ?, ?, ?)")
+            .bind(bytes(&entry.decision.operation.0))
+            .bind(bytes(&entry.device.0))
+            .bind(certificate.to_bytes())
+            .bind(signed(forget_after))
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query("INSERT OR REPLACE INTO newest (id, session, digest, signatures) VALUES (1, ?, ?, ?)")
+        .bind(bytes(&batch.session))
+        .bind(bytes(&batch.digest().0))
+        .bind(encode(&signatures.to_vec()))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM prepared").execute(&mut *tx).await?;
+    tx.commit().await?;
+    if batch.entries.iter().any(|entry| matches!(entry.effect, Effect::Erase { .. })) {
+        // Erased rows must not live on in the write-ahead log.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(pool).await?;
+    }
+    Ok(())
+}
+
+async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Error> {
+    match &entry.effect {
+        Effect::None => Ok(()),
+        Effect::Admit { share, profile_version, slot } => {
+            let Outcome::Enrolled { member } = entry.decision.outcome else {
+                return Err(Error::Internal { what: "only an enrolment admits a record" });
+            };
+            admit(tx, batch, &entry.device, &member, share, (*profile_version, *slot)).await
+        }
+        Effect::Erase { records } => {
+            for (profile, slot) in records {
+                erase(tx, profile, *slot).await?;
+            }
+            forget_if_empty(tx, &entry.device).await
+        }
+    }
+}
+
+async fn admit(
+    tx: &mut Tx<'_>,
+    batch: &Batch,
+    device: &DeviceKey,
+    member: &MemberId,
+    share: &ShareRef,
+    (profile_version, slot): (u16, u32),
+) -> Result<(), Error> {
+    sqlx::query("INSERT OR IGNORE INTO members (member, device, since) VALUES (?, ?, ?)")
+        .bind(bytes(&member.0))
+        .bind(bytes(&device.0))
+        .bind(signed(batch.time))
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "INSERT INTO records (profile, slot, member, profile_version, batch, since, segment, position) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(share.profile.as_str())
+    .bind(slot)
+    .bind(bytes(&member.0))
+    .bind(profile_version)
+    .bind(signed(batch.number))
+    .bind(signed(batch.time))
+    .bind(share.place.segment)
+    .bind(signed(share.place.position))
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("INSERT OR REPLACE INTO galleries (profile, slots) VALUES (?, ?)")
+        .bind(share.profile.as_str())
+        .bind(i64::from(slot) + 1)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn erase(tx: &mut Tx<'_>, profile: &ProfileId, slot: u32) -> Result<(), Error> {
+    let row = sqlx::query("DELETE FROM records WHERE profile = ? AND slot = ? RETURNING profile, segment, position")
+        .bind(profile.as_str())
+        .bind(slot)
+        .fetch_one(&mut **tx)
+        .await?;
+    list_erasure(tx, &share(&row)?).await
+}
+
+async fn forget_if_empty(tx: &mut Tx<'_>, device: &DeviceKey) -> Result<(), Error> {
+    let gone = sqlx::query(
+        "DELETE FROM members WHERE device = ? AND NOT EXISTS (SELECT 1 FROM records WHERE records.member = members.member)",
+    )
+    .bind(bytes(&device.0))
+    .execute(&mut **tx)
+    .await?;
+    if gone.rows_affected() > 0 {
+        sqlx::query("DELETE FROM outcomes WHERE device = ?").bind(bytes(&device.0)).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn list_erasure(tx: &mut Tx<'_>, share: &ShareRef) -> Result<(), Error> {
+    sqlx::query("INSERT OR IGNORE INTO erasures (profile, segment, position) VALUES (?, ?, ?)")
+        .bind(share.profile.as_str())
+        .bind(share.place.segment)
+        .bind(signed(share.place.position))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn erasures(pool: &SqlitePool) -> Result<Vec<ShareRef>, Error> {
+    let rows = sqlx::query("SELECT profile, segment, position FROM erasures").fetch_all(pool).await?;
+    rows.iter().map(share).collect()
+}
+
+/// To be called when the listed shares are overwritten. Only the sequencer lists shares, and it does not do so meanwhile.
+pub(super) async fn forget_erasures(pool: &SqlitePool) -> Result<(), Error> {
+    sqlx::query("DELETE FROM erasures").execute(pool).await?;
+    Ok(())
+}
+
+pub(super) async fn newest(pool: &SqlitePool) -> Result<Option<Newest>, Error> {
+    let Some(row) = sqlx::query("SELECT session, digest, signatures FROM newest").fetch_optional(pool).await? else {
+        return Ok(None);
+    };
+    let signatures = types::decode("signatures", &row.try_get::<Vec<u8>, _>(2)?, BATCH_BYTES)?;
+    Ok(Some(Newest { session: array(&row, 0)?, digest: digest(&row, 1)?, signatures }))
+}
+
+pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Option<MemberRow>, Error> {
+    // One statement, so that a commit between two cannot show half of a change.
+    let rows = sqlx::query(
+        "SELECT r.profile, r.segment, r.position, r.slot, r.batch, r.since, m.member, m.since \
+         FROM members m JOIN records r ON r.member = m.member WHERE m.device = ? ORDER BY r.profile",
+    )
+    .bind(bytes(&device.0))
+    .fetch_all(pool)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let record = |row: &SqliteRow| -> Result<RecordRow, Error> {
+        Ok(RecordRow { share: share(row)?, slot: row.try_get(3)?, batch: number(row, 4)?, since: number(row, 5)? })
+    };
+    let records = rows.iter().map(record).collect::<Result<_, _>>()?;
+    Ok(Some(MemberRow { member: MemberId(array(first, 6)?), since: number(first, 7)?, records }))
+}
+
+pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {
+    // Fixed-width columns count as their stored widths, numbers as 8 bytes.
+    let row = sqlx::query(
+        "SELECT (SELECT COALESCE(SUM(length(member) + length(device) + 8), 0) FROM members WHERE device = ?1) \
+         + (SELECT COALESCE(SUM(length(r.member) + length(r.profile) + 48), 0) FROM records r \
+            JOIN members m ON m.member = r.member WHERE m.device = ?1) \
+         + (SELECT COALESCE(SUM(length(operation) + length(device) + length(certificate) + 8), 0) \
+            FROM outcomes WHERE device = ?1)",
+    )
+    .bind(bytes(&device.0))
+    .fetch_one(pool)
+    .await?;
+    number(&row, 0)
+}
+
+pub(super) async fn outcome(
+    pool: &SqlitePool,
+    operation: &OperationId,
+    device: &DeviceKey,
+) -> Result<Option<Certificate>, Error> {
+    let row = sqlx::query("SELECT certificate FROM outcomes WHERE operation = ? AND device = ?")
+        .bind(bytes(&operation.0))
+        .bind(bytes(&device.0))
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| Ok(Certificate::from_bytes(&row.try_get::<Vec<u8>, _>(0)?)?)).transpose()
+}
+
+pub(super) async fn note_operations(pool: &SqlitePool, operations: &[(OperationId, u64)]) -> Result<Vec<bool>, Error> {
+    let mut tx = pool.begin().await?;
+    let mut new = Vec::with_capacity(operations.len());
+    for (operation, forget_after) in operations {
+        let done = sqlx::query("INSERT OR IGNORE INTO replays (operation, forget_after) VALUES (?, ?)")
+            .bind(bytes(&operation.0))
+            .bind(signed(*forget_after))
+            .execute(&mut *tx)
+            .await?;
+        new.push(done.rows_affected() == 1);
+    }
+    tx.commit().await?;
+    Ok(new)
+}
+
+pub(super) async fn forget(pool: &SqlitePool, now: u64) -> Result<(), Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("DELETE FROM replays WHERE forget_after < ?").bind(signed(now)).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM outcomes WHERE forget_after < ?").bind(signed(now)).execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}
+
+pub(super) async fn record_counts(pool: &SqlitePool, profiles: &[Profile]) -> Result<Vec<(ProfileId, u64)>, Error> {
+    let mut counts = Vec::with_capacity(profiles.len());
+    for profile in profiles {
+        let row = sqlx::query("SELECT COUNT(*) FROM records WHERE profile = ?");
+        let row = row.bind(profile.id.as_str()).fetch_one(pool).await?;
+        counts.push((profile.id.clone(), number(&row, 0)?));
+    }
+    Ok(counts)
+}
+
+/// Slots ever given out, and the active ones with their places, in order.
+pub(super) async fn gallery_rows(pool: &SqlitePool, profile: &ProfileId) -> Result<(u32, Vec<(u32, Place)>), Error> {
+    let slots = sqlx::query("SELECT slots FROM galleries WHERE profile = ?").bind(profile.as_str());
+    let slots = slots.fetch_optional(pool).await?.map_or(Ok(0), |row| row.try_get(0))?;
+    let rows = sqlx::query("SELECT profile, segment, position, slot FROM records WHERE profile = ? ORDER BY slot");
+    let rows = rows.bind(profile.as_str()).fetch_all(pool).await?;
+    let active = rows.iter().map(|row| Ok((row.try_get(3)?, share(row)?.place))).collect::<Result<_, Error>>()?;
+    Ok((slots, active))
+}
+
+/// Columns 0 to 2: profile, segment, position.
+fn share(row: &SqliteRow) -> Result<ShareRef, Error> {
+    let place = Place { segment: row.try_get(1)?, position: number(row, 2)? };
+    Ok(ShareRef { profile: ProfileId::new(row.try_get(0)?)?, place })
+}
+
+fn digest(row: &SqliteRow, column: usize) -> Result<Digest, Error> {
+    array(row, column).map(Digest)
+}
+
+fn array<const N: usize>(row: &SqliteRow, column: usize) -> Result<[u8; N], Error> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| Error::Internal { what: "a stored id has its length" })
+}
+
+fn number(row: &SqliteRow, column: usize) -> Result<u64, Error> {
+    Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
+}
+
+/// SQLite integers are signed; ours never reach 2^63.
+fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn bytes(bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
+}

@@ -22,7 +22,7 @@ pub(crate) fn iris(rows: u32, columns: u32, wavelets: u32, rotations: u32) -> Ma
     Matching::IrisCode(IrisCode { rows, columns, wavelets, rotations, dot_weight, mask_weight, mask_min })
 }
 
-fn shares(values: &[u32], seed: u8) -> [InputShare; 3] {
+pub(crate) fn shares(values: &[u32], seed: u8) -> [InputShare; 3] {
     let mut random = [0u8; 160];
     random.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i as u8).wrapping_mul(29) ^ seed);
     let split = split(values, &SplitRandomness::from_bytes(&random));

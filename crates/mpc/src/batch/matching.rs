@@ -119,6 +119,7 @@ impl Twins {
         let mut gallery = Gallery::new(matching.record_len());
         let mut taking_part = Vec::new();
         for ((probe, record), _) in probes.iter().zip(records).zip(usable).filter(|(_, usable)| **usable) {
+            check_probe(probe, matching)?;
             expect_len("words of a record", matching.record_len(), record.values().len())?;
             gallery.push(record.values());
             taking_part.push(*probe);

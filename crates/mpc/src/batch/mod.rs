@@ -22,3 +22,6 @@ pub use matching::{Search, Twins, Verify};
 
 pub(crate) use engine::{InFlight, InFlightStep, Shares};
 pub(crate) use matching::ProbeRows;
+
+#[cfg(test)]
+mod tests;

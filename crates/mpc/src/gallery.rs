@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow")]
     fn records_come_back_across_blocks() {
         let (len, count) = (18_000, MIN_BLOCK_RECORDS + 3);
         let mut gallery = Gallery::new(len);
@@ -206,6 +207,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "slow")]
     fn storage_is_two_bytes_per_coordinate() {
         let mut gallery = Gallery::new(512);
         for slot in 0..3_200 {

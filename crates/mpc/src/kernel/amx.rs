@@ -7,6 +7,7 @@
 //! Stable Rust has no AMX intrinsics, so the tile instructions are inline assembly. The operating system grants a process
 //! the tile state on request; [`available`] makes that request once.
 
+#![expect(clippy::indexing_slicing, reason = "numeric code; constant array lengths")]
 #![expect(unsafe_code, reason = "inline assembly for tile instructions")]
 
 use std::arch::asm;
@@ -32,7 +33,7 @@ pub(super) fn available() -> bool {
 
 /// CPUID leaf 7, EDX: bit 24 is AMX-TILE, bit 25 AMX-INT8.
 fn has_amx_int8() -> bool {
-    __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx >> 24 & 3 == 3
+    !cfg!(miri) && __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx >> 24 & 3 == 3
 }
 
 /// Up to this many row tiles, memory bounds the time and bytes are fetched shortly before their use.
@@ -63,15 +64,19 @@ fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
             let mut ahead = Ahead::new(next, row_tile, row_tiles, piece.tiles.len());
             let mut window = out.window(pending.rows.clone(), pending.first_record);
             let lines = form.lines(row_tile, &piece.tiles);
-            tiles.multiply(lines, groups, current, |step, steps| {
+            let rows_per_step = window.rows().div_ceil(piece.tiles.len());
+            let mut finished = 0;
+            tiles.multiply(lines, groups, current, |step| {
                 if row_tiles > STREAM_ROW_TILES {
                     ahead.prefetch();
                 } else if row_tile == 0 {
                     prefetch_after(groups, next, step);
                 }
-                for row in window.rows() * step / steps..window.rows() * (step + 1) / steps {
+                let until = window.rows().min(finished + rows_per_step);
+                for row in finished..until {
                     finish(previous, row, pending.starts, &mut window);
                 }
+                finished = until;
             });
             let first_row = row_tile * form.tile_rows();
             let rows = first_row..probes.rows().min(first_row + form.tile_rows());
@@ -161,14 +166,13 @@ impl Tiles {
     /// Multiplies a tile of probe rows with two groups, over all tiles of coordinates that they hold, and stores the sums.
     /// After each step, `meanwhile` has the processor's other units to itself.
     #[inline]
-    fn multiply(&mut self, probes: &[Line], groups: [&[Line]; 2], sums: &mut Sums, mut meanwhile: impl FnMut(usize, usize)) {
+    fn multiply(&mut self, probes: &[Line], groups: [&[Line]; 2], sums: &mut Sums, mut meanwhile: impl FnMut(usize)) {
         let [left, right] = groups;
-        let steps = left.len() / TILE_LINES;
         self.clear();
         let pairs = left.chunks_exact(TILE_LINES).zip(right.chunks_exact(TILE_LINES));
         for (step, (probes, (left, right))) in probes.chunks_exact(2 * self.rows).zip(pairs).enumerate() {
             self.step(probes, left, right);
-            meanwhile(step, steps);
+            meanwhile(step);
         }
         self.store(sums);
     }

@@ -14,6 +14,9 @@ use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LI
 use super::probes::{MAX_BLOCK_ROWS, Probes, TILE_STEPS, WordBlock};
 use super::x86::{Ahead, Words, prefetch_after};
 
+/// With fewer blocks of rows, each one's share of the next piece is more than the processor's queues hold.
+const FEW_BLOCKS: usize = 8;
+
 /// One kernel: the same code with another product instruction and the features that it needs.
 macro_rules! word_kernel {
     ($name:ident, $features:literal, $dot:expr) => {
@@ -29,6 +32,8 @@ macro_rules! word_kernel {
             #[target_feature(enable = $features)]
             fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
                 let blocks: Vec<_> = probes.word_blocks().collect();
+                // Leaving the loop over steps costs time: where shares of the next piece are small, they are not cut further.
+                let parts = if blocks.len() < FEW_BLOCKS { blocking::PIECE_TILES } else { 1 };
                 let mut words = Words::new();
                 let mut pieces = blocking::pieces(run, probes).peekable();
                 while let Some(piece) = pieces.next() {
@@ -40,7 +45,7 @@ macro_rules! word_kernel {
                     }
                     unpack(groups, &mut words);
                     for (index, block) in blocks.iter().enumerate() {
-                        let ahead = Ahead::new(next, index, blocks.len(), piece.tiles.len());
+                        let ahead = Ahead::new(next, index, blocks.len(), piece.tiles.len().min(parts));
                         by_width!(packed((&words, ahead), *block, &piece, out));
                     }
                 }
@@ -83,8 +88,9 @@ macro_rules! word_kernel {
                 out: &mut Products<'_>,
             ) {
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-                let steps = block.steps(&piece.tiles).chunks_exact(TILE_STEPS * ROWS);
-                for (words, steps) in words.steps().chunks_exact(TILE_STEPS).zip(steps) {
+                let part = TILE_STEPS * piece.tiles.len().div_ceil(ahead.parts());
+                let steps = block.steps(&piece.tiles).chunks(part * ROWS);
+                for (words, steps) in words.steps().chunks(part).zip(steps) {
                     ahead.prefetch();
                     for (lanes, step) in words.iter().zip(steps.chunks_exact(ROWS)) {
                         let (left, right) = (load(&lanes[0]), load(&lanes[1]));

@@ -81,19 +81,21 @@ impl<'a> Products<'a> {
             true => &mut [],
             false => &mut self.values[rows.start * self.stride + start..(rows.end - 1) * self.stride + end],
         };
-        Window { values, stride: self.stride, rows: rows.len(), columns: end - start }
+        let missing = u32::try_from(PAIR_RECORDS - (end - start)).unwrap_or(u32::BITS);
+        Window { values, stride: self.stride, rows: rows.len(), mask: u32::MAX.unbounded_shr(missing) }
     }
 }
 
 /// A few rows of up to 32 columns of the output.
 ///
-/// Invariant: row `r < rows` is `values[r * stride ..][.. columns]`, and that lies within the values.
+/// Invariant: row `r < rows` is the words of `values[r * stride ..]` for which the mask has a bit, from the lowest bit on,
+/// and these lie within the values.
 #[cfg(target_arch = "x86_64")]
 pub(super) struct Window<'a> {
     values: &'a mut [u16],
     stride: usize,
     rows: usize,
-    columns: usize,
+    mask: u32,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -110,9 +112,7 @@ impl Window<'_> {
     #[inline]
     pub(super) fn row(&mut self, row: usize) -> (*mut u16, u32) {
         assert!(row < self.rows);
-        let missing = PAIR_RECORDS.saturating_sub(self.columns);
-        let mask = u32::MAX.unbounded_shr(u32::try_from(missing).unwrap_or(u32::BITS));
         // By the invariant the offset lies within the values.
-        (self.values.as_mut_ptr().wrapping_add(row * self.stride), mask)
+        (self.values.as_mut_ptr().wrapping_add(row * self.stride), self.mask)
     }
 }

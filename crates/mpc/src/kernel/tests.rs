@@ -80,7 +80,19 @@ const RECORDS: [usize; 9] = [1, 15, 16, 17, 31, 63, 64, 65, 500];
 const LENGTHS: [usize; 7] = [2, 62, 64, 66, 128, 512, 742];
 const ROWS: [usize; 9] = [1, 2, 7, 15, 16, 17, 31, 33, 496];
 
+/// Small enough for Miri, which checks every access of the kernels that it can run.
 #[test]
+fn odd_shapes() {
+    for rows in [1, 5, 13] {
+        let mut case = Case::new(66, 67, rows, Fill::Random);
+        case.mask(33);
+        case.check(0..67);
+        case.check(64..66);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn every_number_of_records_and_rows() {
     for records in RECORDS {
         for rows in ROWS {
@@ -90,6 +102,7 @@ fn every_number_of_records_and_rows() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn every_number_of_rows_up_to_fifty() {
     for rows in 0..50 {
         Case::new(130, 33, rows, Fill::Random).check(0..33);
@@ -97,6 +110,7 @@ fn every_number_of_rows_up_to_fifty() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn every_length_and_number_of_rows() {
     for record_len in LENGTHS {
         for rows in ROWS {
@@ -106,6 +120,7 @@ fn every_length_and_number_of_rows() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn extreme_words() {
     for word in [0xffff, 0x8000, 0, 0x00ff, 0xff00, 0x7fff] {
         for record_len in [2, 66, 742] {
@@ -117,6 +132,7 @@ fn extreme_words() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn iris_length() {
     for (records, rows) in [(1, 1), (65, 31), (17, 496)] {
         Case::new(19_200, records, rows, Fill::Random).check(0..records);
@@ -128,12 +144,14 @@ fn iris_length() {
 
 /// More than one block of memory and more than one block of pairs, with probes too many for the second-level cache.
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn several_blocks() {
     Case::new(9_000, 600, 70, Fill::Random).check(0..600);
     Case::new(2, 70_000, 2, Fill::Random).check(0..70_000);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn parts_of_a_gallery() {
     for rows in [1, 17, 33] {
         let case = Case::new(130, 500, rows, Fill::Random);
@@ -144,6 +162,7 @@ fn parts_of_a_gallery() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn masked_records_give_zero() {
     let mut case = Case::new(512, 70, 9, Fill::Random);
     for slot in [0, 15, 16, 33, 69] {

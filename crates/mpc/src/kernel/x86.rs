@@ -34,6 +34,7 @@ impl Words {
 /// The share of the next piece that is brought to the second-level cache while one block of rows is multiplied. A few
 /// lines at a time: more would fill the processor's queues and stop it.
 pub(super) struct Ahead<'a> {
+    count: usize,
     parts: [std::slice::Chunks<'a, Line>; 2],
 }
 
@@ -45,7 +46,12 @@ impl<'a> Ahead<'a> {
             let part = share.len().div_ceil(steps).max(1);
             lines.get(share).unwrap_or_default().chunks(part)
         });
-        Self { parts }
+        Self { count: steps.max(1), parts }
+    }
+
+    /// Parts of the share.
+    pub(super) fn parts(&self) -> usize {
+        self.count
     }
 
     /// Asks for the next part of the share.

@@ -15,6 +15,7 @@ use types::NodeId;
 use types::roster::Roster;
 
 use crate::Error;
+use crate::app::Patience;
 use crate::identity::{self, Identity};
 
 /// The annotated reference file.
@@ -156,7 +157,7 @@ impl NodeConfig {
     pub fn load(file: Option<&Path>, flags: &Overrides) -> Result<Self, Error> {
         let mut layers = Figment::from(Toml::string(REFERENCE));
         if let Some(path) = file {
-            identity::read_small(path)?;
+            read_text(path)?;
             layers = layers.merge(Toml::file_exact(path));
         }
         // `COMMONS_NODE_CONFIG` names the file itself.
@@ -292,7 +293,15 @@ impl NodeConfig {
 /// # Errors
 /// [`Error::Io`], [`Error::Value`], [`Error::Config`].
 pub fn read_roster(path: &Path) -> Result<Roster, Error> {
-    Ok(Roster::from_toml(&identity::read_small(path)?)?)
+    Ok(Roster::from_toml(&read_text(path)?)?)
+}
+
+/// A file that the operator named: not being there is a mistake in the configuration.
+fn read_text(path: &Path) -> Result<String, Error> {
+    identity::read_small(path).map_err(|e| match e {
+        Error::Io { path, source } => Error::Config { what: format!("cannot read {}: {source}", path.display()) },
+        other => other,
+    })
 }
 
 impl HttpConfig {
@@ -316,6 +325,18 @@ impl PeerConfig {
     }
     pub(crate) fn round_timeout(&self) -> Duration {
         Duration::from_millis(self.round_timeout_ms)
+    }
+}
+
+impl PatienceConfig {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            answer: Duration::from_millis(self.answer_ms),
+            share: Duration::from_millis(self.share_ms),
+            proposal: Duration::from_millis(self.proposal_ms),
+            attempts: self.attempts,
+            attempt_interval: Duration::from_millis(self.attempt_interval_ms),
+        }
     }
 }
 

@@ -199,7 +199,7 @@ impl Identity {
 }
 
 impl Facts {
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |what: String| Err(Error::Config { what });
         let printable = |text: &str| !text.is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
         if !printable(&self.operator) {

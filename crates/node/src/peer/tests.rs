@@ -119,7 +119,7 @@ async fn problem(node: &Node, peer: NodeId) -> String {
 }
 
 fn state(committed: u64) -> ControlMessage {
-    ControlMessage::State { committed, head: Digest([0; 32]) }
+    ControlMessage::State { committed, head: Digest([0; 32]), unreachable: vec![] }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

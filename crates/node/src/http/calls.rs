@@ -1,0 +1,254 @@
+//! The calls of the API, one function each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request as HttpRequest, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use types::api::{CommonsBody, DecisionBody, RequestBody, StatementBody, from_base64, to_base64};
+use types::message::{Action, Certificate, Outcome, Request};
+use types::sign::Signed;
+use types::{limits, seal};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::Failure;
+use super::{Api, openapi};
+use crate::Error;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Shared = State<Arc<Api>>;
+
+/// All calls with their documentation.
+pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(enrol))
+        .routes(routes!(verify))
+        .routes(routes!(withdraw))
+        .routes(routes!(outcome))
+        .routes(routes!(status))
+        .routes(routes!(inspect))
+        .routes(routes!(commons))
+        .routes(routes!(openapi_json))
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(metrics))
+        .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
+}
+
+/// The same path as a constant, for figures.
+pub(super) fn known(path: &str) -> &'static str {
+    const PATHS: [&str; 11] = [
+        "/v1/enrolments",
+        "/v1/verifications",
+        "/v1/withdrawals",
+        "/v1/outcomes",
+        "/v1/status",
+        "/v1/inspections",
+        "/v1/commons",
+        "/v1/openapi.json",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ];
+    PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
+}
+
+/// A parsed body: the signature of the device holds, and its allowance is not used up.
+struct Asked {
+    request: Signed<Request>,
+    share: Option<Vec<u8>>,
+}
+
+impl Asked {
+    /// Refuses a request that was meant for another call.
+    fn for_action(self, fits: impl FnOnce(&Action) -> bool) -> Result<Self, Failure> {
+        let action = &self.request.message.action;
+        if fits(action) { Ok(self) } else { Err(Error::WrongAction { action: action.name() }.into()) }
+    }
+}
+
+impl FromRequest<Arc<Api>> for Asked {
+    type Rejection = Failure;
+
+    async fn from_request(request: HttpRequest, api: &Arc<Api>) -> Result<Self, Failure> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(Failure::new("unsupported-media-type", "send the body as Content-Type: application/json"));
+        }
+        let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, api)).await;
+        let body = body.map_err(|_| Failure::new("request-timeout", "the body did not arrive in time; send it again"))?;
+        let body = body.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Failure::new("too-large", format!("a body may have at most {} bytes", limits::HTTP_BODY_BYTES))
+            }
+            _ => Failure::new("malformed", "the body did not arrive whole; send it again"),
+        })?;
+        let asked = Self::parse(&body)?;
+        let device = asked.request.message.device;
+        asked.request.verify(&device).map_err(Error::from)?;
+        api.limits.device(device)?;
+        Ok(asked)
+    }
+}
+
+impl Asked {
+    fn parse(body: &[u8]) -> Result<Self, Failure> {
+        let body: RequestBody = serde_json::from_slice(body).map_err(|e| {
+            // Where and which rule; not the text itself, which may be a person's.
+            let rule = match e.classify() {
+                serde_json::error::Category::Data => {
+                    "expected an object with the string `request` and, where a share is sent, the string `share`"
+                }
+                serde_json::error::Category::Eof => "it ends too early",
+                serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
+            };
+            Failure::new("malformed", format!("the body cannot be read (line {}, column {}): {rule}", e.line(), e.column()))
+        })?;
+        let not_base64 = |field: &str| Failure::new("malformed", format!("`{field}` is not base64url without padding"));
+        let request = from_base64("request", &body.request).map_err(|_| not_base64("request"))?;
+        let request = Signed::<Request>::from_bytes(&request).map_err(Error::from)?;
+        let share = body.share.map(|text| from_base64("share", &text).map_err(|_| not_base64("share"))).transpose()?;
+        if let Some(share) = share.as_ref().filter(|s| s.len() > limits::SEALED_SHARE_BYTES + seal::OVERHEAD) {
+            let limit = limits::SEALED_SHARE_BYTES + seal::OVERHEAD;
+            return Err(Error::from(types::Error::TooLarge { what: "sealed share", got: share.len(), limit }).into());
+        }
+        Ok(Self { request, share })
+    }
+}
+
+/// Enrol: become a member, or add a modality
+///
+/// Matches the template against everybody on secret shares. Send the same request to all three nodes, each with its own share.
+/// The answer comes when all three have decided.
+#[utoipa::path(post, path = "/v1/enrolments", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Decided by all three nodes", body = DecisionBody)))]
+async fn enrol(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Enrol(_)))?).await
+}
+
+/// Verify: is this the same person as before? (1:1)
+///
+/// Compares the template with the asking device's own record, on secret shares. Send it to all three nodes.
+#[utoipa::path(post, path = "/v1/verifications", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Decided by all three nodes", body = DecisionBody)))]
+async fn verify(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Verify(_)))?).await
+}
+
+/// Withdraw: erase my records on all three nodes
+#[utoipa::path(post, path = "/v1/withdrawals", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Erased on all three nodes", body = DecisionBody)))]
+async fn withdraw(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Withdraw { .. }))?).await
+}
+
+/// Outcome: what became of an earlier operation of mine?
+#[utoipa::path(post, path = "/v1/outcomes", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "The decision", body = DecisionBody)))]
+async fn outcome(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    let asked = asked.for_action(|a| matches!(a, Action::Outcome { .. }))?.without_share()?;
+    let certificate = api.app.outcome(asked.request).await?;
+    Ok(Json(decision_body(&certificate)))
+}
+
+/// Status: what does this node know of me?
+#[utoipa::path(post, path = "/v1/status", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement", body = StatementBody)))]
+async fn status(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Status))?).await
+}
+
+/// Inspect: what does this node store about me?
+///
+/// The answer holds a sample of the stored share and is sealed to the key in the request.
+#[utoipa::path(post, path = "/v1/inspections", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement, sealed", body = StatementBody)))]
+async fn inspect(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Inspect { .. }))?).await
+}
+
+impl Asked {
+    fn without_share(self) -> Result<Self, Failure> {
+        if self.share.is_some() { Err(Error::ShareUnexpected.into()) } else { Ok(self) }
+    }
+}
+
+async fn decide(api: &Api, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    let certificate = api.app.submit(asked.request, asked.share).await?;
+    Ok(Json(decision_body(&certificate)))
+}
+
+async fn state(api: &Api, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    let asked = asked.without_share()?;
+    let statement = api.app.statement(asked.request).await?;
+    Ok(Json(StatementBody { statement: to_base64(&statement) }))
+}
+
+fn decision_body(certificate: &Certificate) -> DecisionBody {
+    let decision = &certificate.decision;
+    let outcome = match decision.outcome {
+        Outcome::Enrolled { .. } => "enrolled",
+        Outcome::Duplicate => "duplicate",
+        Outcome::InvalidTemplate => "invalid-template",
+        Outcome::Verified { matched: true } => "verified",
+        Outcome::Verified { matched: false } => "not-verified",
+        Outcome::Withdrawn { .. } => "withdrawn",
+    };
+    DecisionBody {
+        certificate: to_base64(&certificate.to_bytes()),
+        outcome: outcome.to_owned(),
+        operation: decision.operation.to_hex(),
+        batch: decision.batch,
+    }
+}
+
+/// Public facts about this node and its commons
+#[utoipa::path(get, path = "/v1/commons", tag = "commons",
+    responses((status = 200, description = "Facts", body = CommonsBody)))]
+async fn commons(State(api): Shared) -> Json<CommonsBody> {
+    Json(api.app.commons())
+}
+
+/// This description
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "commons",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
+async fn openapi_json() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::text()).into_response()
+}
+
+/// Is the process up?
+#[utoipa::path(get, path = "/healthz", tag = "operators",
+    responses((status = 200, description = "It is", body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Can this node decide?
+#[utoipa::path(get, path = "/readyz", tag = "operators", responses(
+    (status = 200, description = "It can", body = String, content_type = "text/plain"),
+    (status = 503, description = "Not now, and why", body = String, content_type = "text/plain")))]
+async fn readyz(State(api): Shared) -> Response {
+    let mut reasons: Vec<String> = api.app.readiness().obstacle.map(|obstacle| obstacle.reason()).into_iter().collect();
+    for (node, problem) in types::NodeId::ALL.iter().zip(api.peers.problems()) {
+        reasons.extend(problem.map(|problem| format!("node {node}: {problem}")));
+    }
+    if reasons.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n"))).into_response()
+}
+
+/// Figures for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "operators",
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
+async fn metrics(State(api): Shared) -> Response {
+    let page = api.metrics.render(&api.app.commons());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+}

@@ -1,0 +1,304 @@
+//! `commons-node`: the operator's program. Commands, output and exit codes; everything else is in the library.
+//!
+//! Exit codes: 0 done; 1 failed while running; 2 wrong usage or configuration; 3 the data directory is missing, damaged, in use,
+//! of another node or of a newer version.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use node::config::{LogConfig, LogFormat, NodeConfig, Overrides};
+use node::identity::{Card, Facts};
+use node::run::{self, Node};
+use node::{Error, Kind};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+use types::NodeId;
+use types::profile::Profile;
+use types::roster::Roster;
+
+/// Run one of the three nodes of a Trust Commons
+#[derive(Parser)]
+#[command(name = "commons-node", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Answer in JSON, one object on standard output; errors likewise on standard error
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Set up a commons (each operator runs the first line on their own machine):
+  commons-node init --data-dir /var/lib/commons-node --id 1 --operator \"Red Cross Geneva\" \\
+      --url https://one.example:8443 --peer-address one.example:9443
+  commons-node roster --commons \"Lake village\" --profile face.toml card1.toml card2.toml card3.toml > roster.toml
+  commons-node check --config node.toml
+  commons-node run --config node.toml";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create this node's keys and an empty store
+    ///
+    /// Prints the public card to send to the two other operators. Never overwrites.
+    Init(Init),
+    /// Put three cards and the modality profiles into a roster, printed on standard output
+    ///
+    /// All three nodes and all clients need the same file. Compare its digest by another way than the file came.
+    Roster(MakeRoster),
+    /// Serve until SIGTERM or SIGINT
+    Run(Configured),
+    /// Check configuration, keys and roster, and say what was found; starts nothing
+    Check(Configured),
+}
+
+#[derive(Args)]
+struct Init {
+    /// Directory to create; an existing one must be empty
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Which node this is: 1, 2 or 3
+    #[arg(long, value_name = "N", value_parser = parse_node)]
+    id: NodeId,
+    /// Who runs it, for people
+    #[arg(long, value_name = "NAME")]
+    operator: String,
+    /// Base URL at which members' devices reach it
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Where the two other nodes reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    peer_address: String,
+}
+
+#[derive(Args)]
+struct MakeRoster {
+    /// Name of the commons, for people
+    #[arg(long, value_name = "NAME")]
+    commons: String,
+    /// Modality profile; give one or more
+    #[arg(long = "profile", value_name = "FILE", required = true)]
+    profiles: Vec<PathBuf>,
+    /// The cards of nodes 1, 2 and 3
+    #[arg(value_name = "CARD", num_args = 3)]
+    cards: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+struct Configured {
+    /// Configuration file; docs/commons-node.toml explains each setting
+    #[arg(long, value_name = "FILE", env = "COMMONS_NODE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+fn parse_node(text: &str) -> Result<NodeId, String> {
+    text.parse().ok().and_then(|n| NodeId::new(n).ok()).ok_or_else(|| "a commons has nodes 1, 2 and 3".to_owned())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "commons-node: cannot start threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(obey(cli.command, cli.json)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error, cli.json);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn obey(command: Command, json: bool) -> Result<(), Error> {
+    match command {
+        Command::Init(init) => create(init, json).await,
+        Command::Roster(roster) => print_roster(&roster, json),
+        Command::Check(configured) => check(&configured, json),
+        Command::Run(configured) => serve(&configured, json).await,
+    }
+}
+
+async fn create(init: Init, json: bool) -> Result<(), Error> {
+    let facts = Facts { node: init.id, operator: init.operator, url: init.url, peer_address: init.peer_address };
+    let card = run::init(&init.data_dir, &facts).await?;
+    let card_file = init.data_dir.join("card.toml");
+    if json {
+        return print_json(&json!({ "data_dir": init.data_dir, "card_file": card_file, "card": card }));
+    }
+    print(&format!(
+        "Node {} is created in {}.\nIts secret keys are in identity.key there: keep a copy that only you can read, on an encrypted \
+         disk.\nSend {} to the operators of the two other nodes.\n",
+        init.id,
+        init.data_dir.display(),
+        card_file.display()
+    ))
+}
+
+fn print_roster(make: &MakeRoster, json: bool) -> Result<(), Error> {
+    let cards = make.cards.iter().map(|path| Card::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut nodes: Vec<_> = cards.into_iter().map(|card| card.node).collect();
+    nodes.sort_by_key(|node| node.id);
+    let profiles = make.profiles.iter().map(|path| read_profile(path)).collect::<Result<Vec<_>, _>>()?;
+    let roster = Roster { version: 1, commons: make.commons.clone(), throw_away: false, nodes, profiles };
+    roster.check()?;
+    if json {
+        return print_json(&json!({ "digest": roster.digest(), "roster": roster }));
+    }
+    let digest = roster.digest();
+    print(&format!("# Roster of a Trust Commons. Digest: {digest}\n{}", roster.to_toml()?))
+}
+
+fn read_profile(path: &Path) -> Result<Profile, Error> {
+    let unreadable = |e: std::io::Error| Error::Config { what: format!("cannot read {}: {e}", path.display()) };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    Profile::from_toml(&text).map_err(|e| Error::Config { what: format!("{}: {e}", path.display()) })
+}
+
+fn check(configured: &Configured, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(configured.config.as_deref(), &configured.overrides)?;
+    let (roster, identity) = config.open()?;
+    let profiles: Vec<&str> = roster.profiles.iter().map(|p| p.id.as_str()).collect();
+    let kernel = mpc::kernel::selected().name();
+    let others: Vec<_> = roster.nodes.iter().filter(|n| n.id != identity.node()).collect();
+    if json {
+        return print_json(&json!({
+            "node": identity.node(),
+            "commons": roster.commons,
+            "roster": roster.digest(),
+            "profiles": profiles,
+            "kernel": kernel,
+            "config": config,
+            "peers": others.iter().map(|n| json!({ "node": n.id, "peer_address": n.peer_address })).collect::<Vec<_>>(),
+        }));
+    }
+    let mut text = format!(
+        "This is node {} of \"{}\".\n  roster    {}\n  profiles  {}\n  data      {}\n  clients   {} ({})\n  peers     {}\n  kernel    {}\n",
+        identity.node(),
+        roster.commons,
+        roster.digest(),
+        profiles.join(", "),
+        config.data_dir.display(),
+        config.http.bind,
+        format!("{:?}", config.http.tls).to_lowercase(),
+        config.peer.bind,
+        kernel
+    );
+    for node in others {
+        text += &format!("  node {}    {} ({})\n", node.id, node.peer_address, node.operator);
+    }
+    print(&(text + "All is well. Start it with `commons-node run`.\n"))
+}
+
+async fn serve(configured: &Configured, json: bool) -> Result<(), Error> {
+    let mut config = NodeConfig::load(configured.config.as_deref(), &configured.overrides)?;
+    if json {
+        config.log.format = LogFormat::Json;
+    }
+    start_logs(&config.log)?;
+    let signals = Signals::new()?;
+    let node = Node::start(config).await?;
+    tokio::select! {
+        () = signals.asked_to_stop() => {
+            // A second signal does not wait.
+            let again = Signals::new()?;
+            tokio::select! {
+                () = node.stop() => Ok(()),
+                () = again.asked_to_stop() => Ok(()),
+            }
+        }
+        () = node.failed() => {
+            node.stop().await;
+            Err(Error::Stopped)
+        }
+    }
+}
+
+/// SIGTERM (systemd, containers) and SIGINT (a person).
+struct Signals {
+    #[cfg(unix)]
+    term: std::sync::Mutex<Option<tokio::signal::unix::Signal>>,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let term = signal(SignalKind::terminate()).map_err(|_| Error::Internal { what: "signals can be received" })?;
+            Ok(Self { term: std::sync::Mutex::new(Some(term)) })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn asked_to_stop(&self) {
+        #[cfg(unix)]
+        {
+            let term = self.term.lock().ok().and_then(|mut t| t.take());
+            let Some(mut term) = term else { return };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+fn start_logs(log: &LogConfig) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|e| Error::Config { what: format!("log.level = \"{}\" is not a level or filter: {e}", log.level) })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match log.format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Io { path: "standard output".into(), source: e }),
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), Error> {
+    print(&format!("{value:#}\n"))
+}
+
+fn complain(error: &Error, json: bool) {
+    let text = error.chain();
+    let line = if json {
+        format!("{:#}\n", json!({ "error": { "code": error.code(), "message": text } }))
+    } else {
+        format!("commons-node: {text}\n")
+    };
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::Config { .. } | Error::Value(_) => 2,
+        Error::NoStore { .. }
+        | Error::StoreExists { .. }
+        | Error::StoreLocked { .. }
+        | Error::OtherNode { .. }
+        | Error::OtherRoster { .. }
+        | Error::NotInRoster { .. }
+        | Error::NewerStore { .. }
+        | Error::Exposed { .. }
+        | Error::Damaged { .. } => 3,
+        other if other.kind() == Kind::Invalid => 2,
+        _ => 1,
+    }
+}

@@ -9,25 +9,30 @@ use types::NodeId;
 
 /// a + b w.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Element {
-    pub(crate) a: u16,
-    pub(crate) b: u16,
+struct Element {
+    a: u16,
+    b: u16,
 }
 
 impl Element {
     const ONE: Self = Self::new(1, 0);
 
-    pub(crate) const fn new(a: u16, b: u16) -> Self {
+    const fn new(a: u16, b: u16) -> Self {
         Self { a, b }
     }
-    pub(crate) const fn add(self, other: Self) -> Self {
+    /// Multiplication by this element, as a matrix on (a, b): rows give the new a and b.
+    const fn matrix(self) -> Matrix {
+        [[self.a, 0u16.wrapping_sub(self.b)], [self.b, self.a.wrapping_sub(self.b)]]
+    }
+    #[cfg(test)]
+    const fn add(self, other: Self) -> Self {
         Self::new(self.a.wrapping_add(other.a), self.b.wrapping_add(other.b))
     }
-    pub(crate) const fn sub(self, other: Self) -> Self {
+    const fn sub(self, other: Self) -> Self {
         Self::new(self.a.wrapping_sub(other.a), self.b.wrapping_sub(other.b))
     }
     /// (a + b w)(c + d w) = (ac - bd) + (ad + bc - bd) w, as w^2 = -w - 1.
-    pub(crate) const fn mul(self, other: Self) -> Self {
+    const fn mul(self, other: Self) -> Self {
         let (ac, bd) = (self.a.wrapping_mul(other.a), self.b.wrapping_mul(other.b));
         let cross = self.a.wrapping_mul(other.b).wrapping_add(self.b.wrapping_mul(other.a));
         Self::new(ac.wrapping_sub(bd), cross.wrapping_sub(bd))
@@ -57,30 +62,52 @@ const fn point(node: usize) -> Element {
     }
 }
 
-/// Coefficients with which a node turns its two additive components into its Shamir share.
+/// A linear map of coordinate pairs, as its matrix.
+type Matrix = [[u16; 2]; 2];
+
+/// The linear map with which a node turns its two additive components into its Shamir share, pair by pair.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conversion {
-    own: Element,
-    next: Element,
+    own: Matrix,
+    next: Matrix,
 }
 
 impl Conversion {
-    /// Y_i = x_i f_i(a_i) + x_{i+1} f_{i+1}(a_i), where f_j(X) = 1 - X / a_{e(j)} is 1 at 0 and 0 at the point of e(j), the
-    /// node that lacks x_j.
-    pub(crate) fn of(node: NodeId) -> Self {
-        let here = point(node.index());
-        let f = |lacking: NodeId| Element::ONE.sub(here.mul(point(lacking.index()).inverse()));
-        // x_j is held by nodes j and j - 1, so j + 1 lacks it: x_i is lacking at i + 1, x_{i+1} at i + 2.
-        Self { own: f(node.next()), next: f(node.next().next()) }
+    /// For records: the pair (a, b) is packed as a + b w.
+    pub(crate) fn record(node: NodeId) -> Self {
+        let [own, next] = shamir(node);
+        Self { own: own.matrix(), next: next.matrix() }
     }
-    /// The Shamir share of a packed pair of coordinates.
-    pub(crate) fn apply(self, own: Element, next: Element) -> Element {
-        own.mul(self.own).add(next.mul(self.next))
+    /// For probes: the pair (c, d) is packed as c - d w, so that the constant coefficient of (a + b w)(c - d w) is ac + bd; the
+    /// share u0 + u1 w, times the Lagrange coefficient of the node, is laid out as (u0, -u1), so that a plain dot product of
+    /// the two layouts is the constant coefficient of the ring product.
+    pub(crate) fn probe(node: NodeId) -> Self {
+        let [own, next] = shamir(node).map(|f| {
+            let [[aa, ab], [ba, bb]] = f.mul(lagrange(node)).matrix();
+            [[aa, ab.wrapping_neg()], [ba.wrapping_neg(), bb]]
+        });
+        Self { own, next }
+    }
+    /// Appends the shares of all pairs of coordinates.
+    pub(crate) fn append(&self, own: &[u16], next: &[u16], out: &mut Vec<u16>) {
+        let map = |m: &Matrix, [a, b]: [u16; 2]| m.map(|[x, y]| a.wrapping_mul(x).wrapping_add(b.wrapping_mul(y)));
+        out.extend(own.as_chunks::<2>().0.iter().zip(next.as_chunks::<2>().0).flat_map(|(own, next)| {
+            let ([a, b], [c, d]) = (map(&self.own, *own), map(&self.next, *next));
+            [a.wrapping_add(c), b.wrapping_add(d)]
+        }));
     }
 }
 
+/// f_i(a_i) and f_{i+1}(a_i) of node i: its share is Y_i = x_i f_i(a_i) + x_{i+1} f_{i+1}(a_i), where f_j(X) = 1 - X / a_{e(j)}
+/// is 1 at 0 and 0 at the point of e(j), the node that lacks x_j.
+fn shamir(node: NodeId) -> [Element; 2] {
+    let here = point(node.index());
+    // x_j is held by nodes j and j - 1, so j + 1 lacks it: x_i is lacking at i + 1, x_{i+1} at i + 2.
+    [node.next(), node.prev()].map(|lacking| Element::ONE.sub(here.mul(point(lacking.index()).inverse())))
+}
+
 /// The Lagrange coefficient of `node` at 0 for polynomials of degree 2 through all three points.
-pub(crate) fn lagrange(node: NodeId) -> Element {
+fn lagrange(node: NodeId) -> Element {
     let here = point(node.index());
     let mut coefficient = Element::ONE;
     for other in [node.next(), node.prev()] {
@@ -100,9 +127,12 @@ mod tests {
     }
 
     /// Shares of `x` with components `x1`, `x2`, x - x1 - x2.
-    fn shamir(x: Element, x1: Element, x2: Element) -> [Element; 3] {
+    fn shares(x: Element, x1: Element, x2: Element) -> [Element; 3] {
         let components = [x1, x2, x.sub(x1).sub(x2)];
-        NodeId::ALL.map(|n| Conversion::of(n).apply(components[n.index()], components[n.next().index()]))
+        NodeId::ALL.map(|n| {
+            let [own, next] = shamir(n);
+            own.mul(components[n.index()]).add(next.mul(components[n.next().index()]))
+        })
     }
 
     #[test]
@@ -118,8 +148,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_matrix_multiplies(x in element(), y in element()) {
+            let [[a, b], [c, d]] = x.matrix();
+            let row = |p: u16, q: u16| p.wrapping_mul(y.a).wrapping_add(q.wrapping_mul(y.b));
+            prop_assert_eq!(Element::new(row(a, b), row(c, d)), x.mul(y));
+        }
+
+        #[test]
         fn every_two_shares_give_the_secret(x in element(), x1 in element(), x2 in element()) {
-            let y = shamir(x, x1, x2);
+            let y = shares(x, x1, x2);
             for i in 0..3 {
                 let j = (i + 1) % 3;
                 let (p, q) = (point(i), point(j));
@@ -133,7 +170,7 @@ mod tests {
         fn products_of_shares_give_the_product(
             x in element(), x1 in element(), x2 in element(), y in element(), y1 in element(), y2 in element(),
         ) {
-            let (xs, ys) = (shamir(x, x1, x2), shamir(y, y1, y2));
+            let (xs, ys) = (shares(x, x1, x2), shares(y, y1, y2));
             let sum = NodeId::ALL
                 .map(|n| lagrange(n).mul(xs[n.index()]).mul(ys[n.index()]))
                 .into_iter()

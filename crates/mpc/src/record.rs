@@ -16,7 +16,7 @@ use types::NodeId;
 use types::profile::{IrisCode, Matching};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::galois::{Conversion, Element, lagrange};
+use crate::galois::Conversion;
 use crate::sharing::InputShare;
 
 /// One node's share of a record, in stored form: `Matching::record_len()` words, indistinguishable from random.
@@ -73,11 +73,9 @@ impl std::fmt::Debug for ProbeShare {
 /// `input` must have been opened with `matching.input_len()`; missing values count as zero.
 pub fn record_share(node: NodeId, input: &InputShare, matching: &Matching) -> RecordShare {
     let vector = |component: &[u32]| record_vector(&reduce(component), matching);
-    let (own, next) = (vector(input.own()), vector(input.next()));
-    let conversion = Conversion::of(node);
-    RecordShare(
-        pairs(&own).zip(pairs(&next)).map(|(a, b)| conversion.apply(a, b)).flat_map(|share| [share.a, share.b]).collect(),
-    )
+    let mut share = Vec::with_capacity(matching.record_len());
+    Conversion::record(node).append(&vector(input.own()), &vector(input.next()), &mut share);
+    RecordShare(share)
 }
 
 /// The probe rows of `input` at `node`.
@@ -85,17 +83,11 @@ pub fn record_share(node: NodeId, input: &InputShare, matching: &Matching) -> Re
 /// `input` must have been opened with `matching.input_len()`; missing values count as zero.
 pub fn probe_share(node: NodeId, input: &InputShare, matching: &Matching) -> ProbeShare {
     let record_len = matching.record_len();
-    let (own, next) = (reduce(input.own()), reduce(input.next()));
-    let (conversion, scale) = (Conversion::of(node), lagrange(node));
+    let (own, next) = (probe_vector(&reduce(input.own()), matching), probe_vector(&reduce(input.next()), matching));
+    let conversion = Conversion::probe(node);
     let mut values = Vec::with_capacity(record_len * matching.probe_rows());
     for row in 0..matching.probe_rows() {
-        let (own, next) = (probe_row(&own, row, matching), probe_row(&next, row, matching));
-        // The pair (c, d) is packed as c - d w; the constant coefficient of a product is then ac + bd.
-        let conjugated = |vector| pairs(vector).map(|pair: Element| Element::new(pair.a, pair.b.wrapping_neg()));
-        for (own, next) in conjugated(&own).zip(conjugated(&next)) {
-            let share = conversion.apply(own, next).mul(scale);
-            values.extend([share.a, share.b.wrapping_neg()]);
-        }
+        conversion.append(&probe_row(&own, row, matching), &probe_row(&next, row, matching), &mut values);
     }
     ProbeShare { record_len, values }
 }
@@ -105,9 +97,10 @@ pub fn probe_share(node: NodeId, input: &InputShare, matching: &Matching) -> Pro
 #[cfg(test)]
 pub(crate) fn plaintext_scores(probe: &[u32], record: &[u32], matching: &Matching) -> Vec<i16> {
     let record = record_vector(&reduce(record), matching);
+    let probe = probe_vector(&reduce(probe), matching);
     (0..matching.probe_rows())
         .map(|row| {
-            let row = probe_row(&reduce(probe), row, matching);
+            let row = probe_row(&probe, row, matching);
             let dot = row.iter().zip(record.iter()).fold(0u16, |sum, (a, b)| sum.wrapping_add(a.wrapping_mul(*b)));
             dot.wrapping_sub(matching.offset()).cast_signed()
         })
@@ -117,10 +110,6 @@ pub(crate) fn plaintext_scores(probe: &[u32], record: &[u32], matching: &Matchin
 fn reduce(component: &[u32]) -> Zeroizing<Vec<u16>> {
     // The low half is the residue mod 2^16.
     Zeroizing::new(component.iter().map(|x| (x & 0xFFFF) as u16).collect())
-}
-
-fn pairs(vector: &[u16]) -> impl Iterator<Item = Element> {
-    vector.as_chunks::<2>().0.iter().map(|&[a, b]| Element::new(a, b))
 }
 
 /// Linear map from (a component of) an input to the record vector.
@@ -138,24 +127,35 @@ fn record_vector(input: &[u16], matching: &Matching) -> Zeroizing<Vec<u16>> {
     vector
 }
 
-/// Linear map from (a component of) an input to probe row `row`.
-fn probe_row(input: &[u16], row: usize, matching: &Matching) -> Zeroizing<Vec<u16>> {
-    let mut vector = Zeroizing::new(Vec::with_capacity(matching.record_len()));
-    match matching {
-        Matching::Embedding(_) => vector.extend_from_slice(input),
-        Matching::IrisCode(iris) => {
-            let (k, m) = halves(input, iris);
-            let p = iris.dot_weight;
-            let rotated = |bits_per_column| rotation(iris, row, bits_per_column);
-            let at = |values: &[u16], bit: usize| values.get(bit).copied().unwrap_or(0);
-            let code = rotated(2 * iris.wavelets as usize).map(|bit| signed_bit(at(k, bit), m, bit).wrapping_mul(p));
-            vector.extend(code);
-            let q = iris.mask_weight.wrapping_neg();
-            vector.extend(rotated(iris.wavelets as usize).map(|bit| at(m, bit).wrapping_mul(q)));
+/// Linear map from (a component of) an input to the unrotated probe row.
+fn probe_vector(input: &[u16], matching: &Matching) -> Zeroizing<Vec<u16>> {
+    let mut vector = record_vector(input, matching);
+    if let Matching::IrisCode(iris) = matching {
+        let (c, m) = vector.split_at_mut(iris.code_bits().min(input.len()));
+        c.iter_mut().for_each(|c| *c = c.wrapping_mul(iris.dot_weight));
+        m.iter_mut().for_each(|m| *m = m.wrapping_mul(iris.mask_weight.wrapping_neg()));
+    }
+    vector
+}
+
+/// Probe row `row`: row 0 shifts the columns by -(rotations - 1)/2, the middle row not at all. Shifted by s, column c shows what
+/// was at column c - s.
+fn probe_row(vector: &[u16], row: usize, matching: &Matching) -> Zeroizing<Vec<u16>> {
+    let Matching::IrisCode(iris) = matching else { return Zeroizing::new(vector.to_vec()) };
+    let (columns, wavelets) = (iris.columns as usize, iris.wavelets as usize);
+    // The source of column 0: -s mod columns; at least 0 as there are no more rotations than columns.
+    let first = (columns + (iris.rotations as usize - 1) / 2 - row) % columns;
+    let mut rotated = Zeroizing::new(Vec::with_capacity(vector.len()));
+    let (code, mask) = vector.split_at(iris.code_bits().min(vector.len()));
+    for (part, bits_per_column) in [(code, 2 * wavelets), (mask, wavelets)] {
+        for line in part.chunks(columns * bits_per_column) {
+            // The last line may be the padding of an odd vector.
+            let (before, after) = line.split_at((first * bits_per_column).min(line.len()));
+            rotated.extend_from_slice(after);
+            rotated.extend_from_slice(before);
         }
     }
-    vector.resize(matching.record_len(), 0);
-    vector
+    rotated
 }
 
 /// Set-and-valid bits k and mask bits m of an iris input.
@@ -166,21 +166,6 @@ fn halves<'a>(input: &'a [u16], iris: &IrisCode) -> (&'a [u16], &'a [u16]) {
 /// c = m - 2k: +1 for a valid 0, -1 for a valid 1, 0 where masked.
 fn signed_bit(k: u16, m: &[u16], bit: usize) -> u16 {
     m.get(bit / 2).copied().unwrap_or(0).wrapping_sub(k.wrapping_mul(2))
-}
-
-/// The source index of every bit after rotation number `row`: row 0 shifts the columns by -(rotations - 1)/2, the middle row
-/// not at all. Shifted by s, column c shows what was at column c - s.
-fn rotation(iris: &IrisCode, row: usize, bits_per_column: usize) -> impl Iterator<Item = usize> {
-    let (rows, columns) = (iris.rows as usize, iris.columns as usize);
-    let half = (iris.rotations as usize - 1) / 2;
-    // c - (row - half) mod columns; rotations <= columns keeps the sum positive.
-    let source = move |column: usize| (column + half + columns - row) % columns;
-    (0..rows).flat_map(move |r| {
-        (0..columns).flat_map(move |c| {
-            let start = (r * columns + source(c)) * bits_per_column;
-            start..start + bits_per_column
-        })
-    })
 }
 
 #[cfg(test)]

@@ -87,10 +87,12 @@ proptest! {
 
 #[test]
 fn the_middle_row_is_the_unrotated_one_and_rows_shift_by_one_column() {
-    let Matching::IrisCode(iris) = iris(2, 7, 1, 5) else { unreachable!() };
-    assert!(rotation(&iris, 2, 2).eq(0..28));
-    let third: Vec<usize> = rotation(&iris, 3, 1).collect();
-    assert_eq!(third, [6, 0, 1, 2, 3, 4, 5, 13, 7, 8, 9, 10, 11, 12]);
+    let matching = iris(2, 7, 1, 5);
+    let vector: Vec<u16> = (0..42).collect();
+    assert_eq!(*probe_row(&vector, 2, &matching), vector);
+    let third = probe_row(&vector, 3, &matching);
+    assert_eq!(third[..14], [12, 13, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert_eq!(third[28..], [34, 28, 29, 30, 31, 32, 33, 41, 35, 36, 37, 38, 39, 40]);
 }
 
 #[test]
@@ -99,6 +101,14 @@ fn an_odd_vector_is_padded() {
     assert_eq!(matching.record_len(), 6);
     let x = [3, 9, u32::MAX, 7, 40_000];
     assert_eq!(private_scores(&x, &x, &matching), plaintext_scores(&x, &x, &matching));
+
+    let matching = iris(1, 5, 1, 3);
+    assert_eq!((matching.input_len(), matching.record_len()), (15, 16));
+    let x = iris_input(&[true; 10], &[true, false, true, true, true]);
+    let scores = private_scores(&x, &x, &matching);
+    assert_eq!(scores, plaintext_scores(&x, &x, &matching));
+    // 8 code bits agree under 4 mask bits: 2 * 8 - 4 - 1.
+    assert_eq!(scores[1], 11);
 }
 
 #[test]
@@ -156,11 +166,8 @@ pub(crate) fn irises(matching: &Matching, count: usize, seed: u8) -> Vec<Vec<u32
             let (flip, mask) = (bits(iris.code_bits(), 20), bits(iris.mask_bits(), 80));
             let eye = &eyes[n % eyes.len()];
             let row = (rotations / 2 + n % 5).saturating_sub(2).min(rotations - 1);
-            let code: Vec<bool> = rotation(iris, row, 2 * iris.wavelets as usize)
-                .map(|from| eye[from])
-                .zip(&flip)
-                .map(|(a, b)| a ^ b)
-                .collect();
+            let words: Vec<u16> = eye.iter().map(|bit| u16::from(*bit)).collect();
+            let code: Vec<bool> = probe_row(&words, row, matching).iter().zip(&flip).map(|(a, b)| (*a != 0) ^ b).collect();
             iris_input(&code, &mask)
         })
         .collect()

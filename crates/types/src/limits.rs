@@ -18,6 +18,8 @@ pub const CLOCK_SKEW_S: u64 = 60;
 pub const BATCH_OPERATIONS: usize = 512;
 /// Probe rows matched in one batch (an embedding has one row, an iris code 31).
 pub const BATCH_PROBE_ROWS: usize = 512;
+/// Comparisons a node holds in memory at once; bounds the messages of matching to half of [`PEER_FRAME_BYTES`].
+pub const CHUNK_COMPARISONS: usize = 1 << 21;
 /// Operations waiting for a batch on one node.
 pub const PENDING_OPERATIONS: usize = 4096;
 /// Bytes of shares waiting for a batch on one node.

@@ -1,0 +1,169 @@
+//! Capture: from a photograph to an embedding.
+//!
+//! JPEG, PNG or PGM bytes are decoded ([`picture`]); a detector finds the faces ([`detect`]); a landmark network finds 68
+//! points in the one face, five of which fix its place, size and tilt ([`landmark`]); the face is moved into the standard
+//! position (`align`), judged ([`quality`]), and turned into a unit vector by the embedding network. Which models, and how
+//! their input is prepared, stands in the profile's `[capture]` table ([`settings`]).
+//!
+//! Five points and target position: Deng et al., *ArcFace* (2019), section 3; least-squares similarity: Umeyama (1991).
+//!
+//! **Out of scope**: reading files and cameras (the caller has the bytes); telling a living person from a picture of one;
+//! turning the embedding into a template (`template`).
+
+use types::profile::Profile;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{Error, QualityError, Template};
+
+mod align;
+mod detect;
+mod landmark;
+mod network;
+mod picture;
+mod quality;
+mod settings;
+
+pub use quality::{Quality, QualityLimits};
+pub use settings::{FaceSettings, ModelFile};
+
+use network::Network;
+use picture::Picture;
+
+/// The models of one profile, loaded. One capturer serves any number of threads.
+pub struct Capturer {
+    detector: detect::Detector,
+    landmarks: landmark::Landmarks,
+    embedder: Network,
+    settings: FaceSettings,
+    matching: types::profile::Embedding,
+}
+
+impl std::fmt::Debug for Capturer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Capturer({})", self.settings.embed.model.file)
+    }
+}
+
+/// The bytes of the three model files that [`FaceSettings`] names.
+#[derive(Clone)]
+pub struct Models {
+    /// Finds faces.
+    pub detect: Vec<u8>,
+    /// Finds points in a face.
+    pub landmark: Vec<u8>,
+    /// Turns an aligned face into a vector.
+    pub embed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Models({} + {} + {} bytes)", self.detect.len(), self.landmark.len(), self.embed.len())
+    }
+}
+
+/// An embedding of one face: a unit vector. Secret: wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct FaceEmbedding {
+    values: Vec<f32>,
+    #[zeroize(skip)]
+    quality: Quality,
+}
+
+impl std::fmt::Debug for FaceEmbedding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FaceEmbedding(<redacted>)")
+    }
+}
+
+impl FaceEmbedding {
+    /// The coordinates of the unit vector.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+    /// What the quality gate measured.
+    pub fn quality(&self) -> Quality {
+        self.quality
+    }
+}
+
+impl Capturer {
+    /// Checks every model against its SHA-256 in the profile and loads it.
+    ///
+    /// # Errors
+    /// [`Error::CaptureTable`] if the profile does not say how to capture; [`Error::WrongModel`], [`Error::Model`].
+    pub fn new(profile: &Profile, models: Models) -> Result<Self, Error> {
+        let settings = FaceSettings::of(profile)?;
+        let types::profile::Matching::Embedding(matching) = profile.matching.clone() else {
+            return Err(Error::CaptureTable("faces become vectors, and this profile matches iris codes".to_owned()));
+        };
+        Ok(Self {
+            detector: detect::Detector::new(&settings.detect, models.detect)?,
+            landmarks: landmark::Landmarks::new(&settings.landmark, models.landmark)?,
+            embedder: Network::load(&settings.embed.model, models.embed)?,
+            settings,
+            matching,
+        })
+    }
+
+    /// Captures the one face in a photograph and refuses what would not give a good template.
+    ///
+    /// # Errors
+    /// The picture's ([`Error::NotAnImage`], [`Error::TruncatedImage`], [`Error::BrokenImage`], [`Error::ImageTooLarge`]);
+    /// [`Error::Quality`] with what to do; [`Error::Model`] if a model misbehaves.
+    pub fn embedding(&self, bytes: &[u8]) -> Result<FaceEmbedding, Error> {
+        let picture = Picture::decode(bytes)?;
+        let (face, points) = self.the_one_face(&picture)?;
+        let transform = align::Similarity::between(&points, &align::ARCFACE);
+        let aligned = transform.warp(&picture, self.settings.embed.size);
+        let quality = Quality::measure(&face, &points, &aligned, &picture);
+        quality.check(&self.settings.quality)?;
+        let values = self.embed(&aligned)?;
+        Ok(FaceEmbedding { values, quality })
+    }
+
+    /// Captures a template: [`Self::embedding`], quantised.
+    ///
+    /// # Errors
+    /// As [`Self::embedding`]; [`Error::NormOutside`] for an embedding of a very unusual shape.
+    pub fn template(&self, bytes: &[u8]) -> Result<Template, Error> {
+        Template::from_embedding(self.embedding(bytes)?.values(), &self.matching)
+    }
+
+    /// The one face and its five points, in coordinates of the picture.
+    fn the_one_face(&self, picture: &Picture) -> Result<(detect::Face, align::FivePoints), Error> {
+        let faces = self.detector.faces(picture)?;
+        match faces.as_slice() {
+            [] => Err(self.why_no_face(picture)?.into()),
+            [face] => Ok((*face, self.landmarks.points(picture, face)?)),
+            _ => Err(QualityError::SeveralFaces { found: faces.len() }.into()),
+        }
+    }
+
+    /// A picture without a face may lie on its side.
+    fn why_no_face(&self, picture: &Picture) -> Result<QualityError, Error> {
+        let mut turned = picture.quarter_turn();
+        for degrees in [90.0, 180.0, 270.0] {
+            if self.detector.faces(&turned)?.iter().any(|face| face.score > 0.9) {
+                return Ok(QualityError::NotUpright { degrees });
+            }
+            turned = turned.quarter_turn();
+        }
+        Ok(QualityError::NoFace)
+    }
+
+    fn embed(&self, aligned: &Picture) -> Result<Vec<f32>, Error> {
+        let input = network::planes(aligned, self.settings.embed.order, &self.settings.embed.scaling);
+        let size = self.settings.embed.size as usize;
+        let mut outputs = self.embedder.run(&[1, 3, size, size], input)?;
+        let mut values = outputs.pop().unwrap_or_default();
+        let norm = values.iter().map(|v| v * v).sum::<f32>().sqrt();
+        if values.len() != self.matching.dimensions as usize || !norm.is_finite() || norm == 0.0 {
+            return Err(self.embedder.wrong("its output is not a vector of the profile's dimensions"));
+        }
+        values.iter_mut().for_each(|v| *v /= norm);
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests;

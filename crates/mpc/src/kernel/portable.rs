@@ -35,8 +35,15 @@ fn unpack(group: &[Line], words: &mut Vec<Lanes>) {
     for tile in group.chunks_exact(TILE_LINES) {
         let (low, high) = tile.split_at(PLANE_LINES);
         for (low, high) in low.iter().zip(high) {
-            for byte in [0, 2, 1, 3] {
-                words.push(std::array::from_fn(|r| u16::from_le_bytes([low.0[QUAD * r + byte], high.0[QUAD * r + byte]])));
+            // Whole 32-bit words at a time: two registers of bytes become two of words by shifts and masks alone.
+            let [low, high] = [low, high].map(|line| -> [u32; GROUP_RECORDS] {
+                let (quads, _) = line.0.as_chunks::<QUAD>();
+                std::array::from_fn(|r| u32::from_le_bytes(quads[r]))
+            });
+            for (low, high) in [(low, high.map(|h| h << 8)), (low.map(|l| l >> 8), high)] {
+                let pairs: [u32; GROUP_RECORDS] = std::array::from_fn(|r| low[r] & 0x00ff_00ff | high[r] & 0xff00_ff00);
+                words.push(pairs.map(|pair| (pair & 0xffff) as u16));
+                words.push(pairs.map(|pair| (pair >> 16) as u16));
             }
         }
     }

@@ -65,7 +65,9 @@ pub(crate) enum Command {
     Withdraw(Withdraw),
     /// See what each node stores about you, and test that it is noise
     Inspect(Inspect),
-    /// Measure the accuracy of a modality profile, every pair decided on shares
+    /// See it work: real photographs, three nodes, one minute
+    Demo(crate::demo::Demo),
+    /// How accurate is matching on your own samples, and does private matching decide as plaintext does?
     Evaluate(crate::evaluate::Evaluate),
     /// Completions for your shell
     Completions(Completions),

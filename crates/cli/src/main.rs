@@ -7,6 +7,7 @@ mod args;
 mod assets;
 mod commands;
 mod context;
+mod demo;
 mod evaluate;
 mod failure;
 mod home;
@@ -38,9 +39,6 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
         return Ok(commands::completions::run(out, args));
     }
     let context = Context::new(out, arguments.global)?;
-    if let Command::Evaluate(args) = &arguments.command {
-        return evaluate::run(&context, args);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -54,9 +52,9 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
             Command::Status(_) => commands::status::run(&context).await,
             Command::Withdraw(args) => commands::withdraw::run(&context, args).await,
             Command::Inspect(_) => commands::inspect::run(&context).await,
-            Command::Completions(args) => Ok(commands::completions::run(out, &args)),
-            // Handled above, without a runtime.
+            Command::Demo(args) => demo::run(&context, &args).await,
             Command::Evaluate(args) => evaluate::run(&context, &args),
+            Command::Completions(args) => Ok(commands::completions::run(out, &args)),
         }
     })
 }

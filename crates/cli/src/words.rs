@@ -50,6 +50,11 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
+/// `= 0.28`, `< 0.001`.
+pub(crate) fn probability(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("= {}", figure(p)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -116,12 +116,15 @@ async fn enrol_row(
 ) -> Result<Row, Failure> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(200);
+    let (template_profile, values) = (template.profile, template.values);
     loop {
-        let template = request::Template { profile: template.profile, values: template.values };
+        let template = request::Template { profile: template_profile, values };
         match client.enrol(device, template, note).await {
             Ok(proof) => match proof.outcome() {
                 Outcome::Enrolled { .. } => return Ok(Row::Enrolled(Some(proof.certificate))),
                 Outcome::InvalidTemplate => return Ok(Row::Invalid(proof.certificate)),
+                // An earlier try may have been decided first, and be what this one matched.
+                _ if uncertain && client.status(device).await?.has_record(Some(template_profile)) => return Ok(Row::Enrolled(None)),
                 _ => return Ok(Row::Duplicate(proof.certificate)),
             },
             // The key is of this row alone: an earlier try was decided while nobody listened.

@@ -89,7 +89,7 @@ fn headline(page: &mut Page, noise: bool) {
 }
 
 fn node_page(page: &mut Page, member: &MemberStatement) {
-    page.row("about you", format!("{} bytes of metadata (your key and member id)", words::count(member.metadata_bytes)));
+    page.row("about you", format!("{} bytes in rows that name your key or member id", words::count(member.metadata_bytes)));
     for record in &member.records {
         page.row(record.profile.as_str(), format!("{} bytes of share, since {}", words::count(record.share_bytes), words::time(record.since)));
         if let Some(sample) = &record.sample {
@@ -104,9 +104,9 @@ fn verdict_rows(page: &mut Page, verdict: &Verdict) {
     let bytes = words::count(verdict.bytes as u64);
     let values = if verdict.histogram.len() == 256 { "byte values" } else { "half-byte values" };
     page.row("values", format!("{}  how often each of {} {values} occurs, in {bytes} bytes", verdict.picture(), verdict.histogram.len()));
-    let (chi, degrees, p) = (words::figure(verdict.chi_square), verdict.degrees, words::figure(verdict.p_value));
+    let (chi, degrees, p) = (words::figure(verdict.chi_square), verdict.degrees, words::probability(verdict.p_value));
     let even = if verdict.even() { "all equally often, as in noise" } else { "some far more often than others: not noise" };
-    page.row("", format!("{} {even} (chi-square {chi} on {degrees} degrees of freedom, p = {p})", sign(verdict.even())));
+    page.row("", format!("{} {even} (chi-square {chi} on {degrees} degrees of freedom, p {p})", sign(verdict.even())));
     let independent = if verdict.independent() { "no byte tells of the next" } else { "bytes tell of the next: not noise" };
     page.row("", format!("{} {independent} (serial correlation {})", sign(verdict.independent()), words::figure(verdict.serial_correlation)));
     let compress = if verdict.incompressible() { "cannot be compressed" } else { "can be compressed: not noise" };

@@ -28,12 +28,15 @@ pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure
         object.insert("profile".to_owned(), serde_json::json!(sample.profile));
     }
     let outcome = proof.outcome();
+    let photo = args.sample.photo.is_some();
     context.out.answer(&facts, |page| {
         match outcome {
             Outcome::Verified { matched: true } => page.headline(true, "The same person who enrolled with this key."),
             Outcome::Verified { matched: false } => {
                 page.headline(false, "Not the same person, as far as this sample shows.");
-                page.line("  If it is you, try again in better light, looking straight into the camera.");
+                if photo {
+                    page.line("  If it is you, try again in better light, looking straight into the camera.");
+                }
             }
             _ => page.headline(false, "The nodes found that the shares are no template of this profile."),
         }

@@ -1,6 +1,8 @@
 //! The protocol beyond inner products, three parties in lock-step on one core: divide by three for one node. Criterion's
 //! `elem/s` are comparisons per second of all three nodes together.
 
+#![expect(clippy::indexing_slicing, reason = "three nodes, three of each")]
+
 use std::hint::black_box;
 use std::time::Duration;
 

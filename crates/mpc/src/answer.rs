@@ -172,7 +172,7 @@ fn parities(words: &[u64; 64]) -> u64 {
     words.iter().enumerate().fold(0, |sum, (k, word)| sum | u64::from(word.count_ones() & 1) << k)
 }
 
-/// The product in GF(2^64) = GF(2)[x]/(x^64 + x^4 + x^3 + x + 1), in constant time.
+/// The product in GF(2^64), polynomials over GF(2) modulo `x^64 + x^4 + x^3 + x + 1`, in constant time.
 pub(crate) fn multiply(a: u64, b: u64) -> u64 {
     let mut product = 0u128;
     for bit in 0..64 {

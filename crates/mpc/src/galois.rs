@@ -1,4 +1,4 @@
-//! The Galois ring R = Z_{2^16}[w]/(w^2 + w + 1) and the stored form of shares: degree-1 Shamir at the points 1, w, 1 + w
+//! The Galois ring `R = Z_{2^16}[w]/(w^2 + w + 1)` and the stored form of shares: degree-1 Shamir at the points 1, w, 1 + w
 //! (PROTOCOL section 1).
 //!
 //! R is the smallest extension of Z_{2^16} with four points whose differences are units {0, 1, w, 1 + w}, which is what

@@ -5,8 +5,8 @@
 //! ([`kernel`]), re-shares it, finds its sign and opens one bit per operation.
 //!
 //! Specification: PROTOCOL sections 1 to 4; differences are in `docs/decisions/`. **Security**: one node may look at everything
-//! it sees (stage 1). A node that alters messages can spoil an answer, and what it can already not do is pass unnoticed where
-//! two nodes hold the same value: every opening is compared.
+//! it sees (stage 1). A node that alters messages can spoil an answer; only where two nodes hold the same value, as in every
+//! opening, is it found out already.
 //!
 //! This crate knows nothing of sockets, files, clocks or random generators: messages and randomness come in as arguments.
 //! Out of scope: capture (`biometric`), signed requests and ordering (`node`), the wire (`types`).

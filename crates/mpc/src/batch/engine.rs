@@ -15,8 +15,10 @@ use crate::protocol::{Incoming, Outgoing, Step};
 use crate::session::{ProtocolKeys, Purpose, Word};
 use crate::sign::{Adder, BitShares, SignPass, SignStep};
 
-/// Comparisons held in memory at once. Bounds the largest message (31 planes of a 32-bit check) to half a peer frame.
-pub(crate) const CHUNK_COMPARISONS: usize = 1 << 21;
+pub(crate) use types::limits::CHUNK_COMPARISONS;
+
+/// The largest message: 31 carry planes of a 32-bit check, and the coins of the chunk before.
+const _: () = assert!(31 * CHUNK_COMPARISONS / 8 + COIN_BYTES <= types::limits::PEER_FRAME_BYTES / 2);
 
 /// Supplies comparisons, chunk by chunk.
 pub(crate) trait Source {

@@ -211,6 +211,18 @@ fn bytes_per_comparison_and_rounds() {
 }
 
 #[test]
+fn a_search_can_own_its_gallery_and_move_between_threads() {
+    fn movable<T: crate::Protocol + Send + 'static>(_: &T) {}
+    let matching = embedding(18);
+    let shared = Shared::new(&matching, &faces(18, 3, 1));
+    let galleries = shared.galleries(&matching, &[]).map(std::sync::Arc::new);
+    let parties =
+        each(|n, keys| Search::new(keys, &matching, galleries[n].clone(), &shared.probes(n), Adder::Ripple).unwrap());
+    parties.iter().for_each(movable);
+    assert_eq!(agreed(run_local(parties, Schedule::Threads).unwrap()), [true; 3]);
+}
+
+#[test]
 fn a_batch_without_work_takes_one_empty_round() {
     let matching = embedding(4);
     let nobody = Shared::new(&matching, &[]);

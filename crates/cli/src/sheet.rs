@@ -1,0 +1,111 @@
+//! One printed sheet: the look of every HTML report, self-contained, readable without a network, in light, dark and on paper.
+//!
+//! Paper and ink, one accent, hairlines instead of boxes, nothing that moves unless it explains. A report is one file: no
+//! scripts, no fonts or pictures from elsewhere. **Out of scope**: what a report says (`demo`, `evaluate`).
+
+use std::fmt::Write;
+
+/// The style of the sheet. Colours keep a contrast of at least 4.5 : 1 in both schemes; a word goes with every colour.
+const STYLE: &str = include_str!("sheet.css");
+
+/// Builds one page.
+pub(crate) struct Sheet {
+    body: String,
+    title: String,
+}
+
+impl Sheet {
+    /// A page with its title and the one sentence under it.
+    pub(crate) fn new(title: &str, lead: &str) -> Self {
+        let body = format!(
+            "<header><p class=\"name\">Trust Commons</p><h1>{}</h1><p class=\"lead\">{}</p></header>\n",
+            text(title),
+            text(lead)
+        );
+        Self { body, title: title.to_owned() }
+    }
+
+    /// A section heading, with a short explanation.
+    pub(crate) fn section(&mut self, heading: &str, explanation: &str) {
+        let _ = writeln!(self.body, "<h2>{}</h2>", text(heading));
+        if !explanation.is_empty() {
+            self.paragraph(explanation);
+        }
+    }
+
+    /// A paragraph of plain text.
+    pub(crate) fn paragraph(&mut self, words: &str) {
+        let _ = writeln!(self.body, "<p>{}</p>", text(words));
+    }
+
+    /// Ready-made HTML: an SVG, a table.
+    pub(crate) fn html(&mut self, html: &str) {
+        self.body.push_str(html);
+        self.body.push('\n');
+    }
+
+    /// A figure with its caption.
+    pub(crate) fn figure(&mut self, html: &str, caption: &str) {
+        let _ = writeln!(self.body, "<figure>{html}<figcaption>{}</figcaption></figure>", text(caption));
+    }
+
+    /// Rows of label, figure and remark.
+    pub(crate) fn table(&mut self, rows: &[[String; 3]]) {
+        self.body.push_str("<table>\n");
+        for [label, value, remark] in rows {
+            let _ = writeln!(
+                self.body,
+                "<tr><th scope=\"row\">{}</th><td class=\"value\">{}</td><td class=\"remark\">{}</td></tr>",
+                text(label),
+                text(value),
+                text(remark)
+            );
+        }
+        self.body.push_str("</table>\n");
+    }
+
+    /// The finished file. `foot` names sources and the date.
+    pub(crate) fn finish(self, foot: &[String]) -> String {
+        let foot: String = foot.iter().map(|line| format!("<p>{}</p>", text(line))).collect();
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+             <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}<footer>{foot}</footer>\n</main>\n</body>\n</html>\n",
+            text(&self.title),
+            self.body
+        )
+    }
+}
+
+/// Text as it may stand in HTML and in attributes.
+pub(crate) fn text(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_whole_and_names_nothing_from_elsewhere() {
+        let mut sheet = Sheet::new("A <title>", "one \"lead\"");
+        sheet.section("Part", "words & words");
+        sheet.table(&[["a".to_owned(), "1".to_owned(), "b".to_owned()]]);
+        let page = sheet.finish(&["today".to_owned()]);
+        assert!(page.contains("A &lt;title&gt;") && page.contains("words &amp; words") && page.ends_with("</html>\n"));
+        assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+    }
+}

@@ -7,6 +7,9 @@
 //! | [`Twins`] | does the probe match an earlier operation of the batch? | one bit |
 //! | [`Verify`] | does the probe match this one record? | one bit |
 //!
+//! The other three assume inputs that [`CheckInputs`] accepted: an unchecked probe can carry weights that match anyone. Run it
+//! first, and give them only what is valid.
+//!
 //! All four take their randomness from [`crate::session::ProtocolKeys`], and the three nodes must construct them from the same
 //! public arguments (numbers of operations, masks, slots, adder). All run through one engine (`engine`): chunks of comparisons
 //! are re-shared where needed, their signs computed, combined per operation with public coins, masked and opened.

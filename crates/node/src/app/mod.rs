@@ -55,6 +55,8 @@ struct Handle {
     replays: Replays,
     attempts: Attempts,
     opening: Semaphore,
+    #[cfg(test)]
+    sequencer: tokio::task::AbortHandle,
 }
 
 impl App {
@@ -82,9 +84,27 @@ impl App {
         let core = Arc::new(Core { config, commons, store, links, status: RwLock::new(status), stop, stopped });
         let (sequencer, results) = Sequencer::load(Arc::clone(&core)).await?;
         let (commands, queue) = mpsc::channel(limits::PENDING_OPERATIONS);
-        tokio::spawn(sequencer.run(queue, events, results));
+        let sequencer = tokio::spawn(sequencer.run(queue, events, results)).abort_handle();
+        #[cfg(not(test))]
+        drop(sequencer);
         let replays = Replays::start(Arc::clone(&core));
-        Ok(Self(Arc::new(Handle { core, commands, replays, attempts, opening: Semaphore::new(OPENING) })))
+        let opening = Semaphore::new(OPENING);
+        Ok(Self(Arc::new(Handle {
+            core,
+            commands,
+            replays,
+            attempts,
+            opening,
+            #[cfg(test)]
+            sequencer,
+        })))
+    }
+
+    /// Ends everything at once, as a crash would.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) {
+        self.0.sequencer.abort();
+        self.0.core.stopped.cancel();
     }
 
     /// Enrols, verifies or withdraws, and waits for the decision.
@@ -189,6 +209,7 @@ impl App {
     pub async fn shutdown(&self) {
         self.0.core.stop.cancel();
         self.stopped().await;
+        self.0.core.store.close().await;
     }
 
     /// Returns when the sequencer has stopped, by [`Self::shutdown`] or because it had to (the log says why). The process should

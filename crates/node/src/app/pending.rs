@@ -195,9 +195,17 @@ impl Pending {
         }
     }
 
-    /// Forgets what was said of operations that never came.
-    pub(crate) fn forget_early(&mut self, age: Duration) {
-        self.early.retain(|_, early| early.since.elapsed() < age);
+    /// Forgets what was said of operations that have not come for `age`. Returns those that another node waits with.
+    pub(crate) fn forget_early(&mut self, age: Duration) -> Vec<OperationRef> {
+        let mut never_came = Vec::new();
+        self.early.retain(|reference, early| {
+            let keep = early.since.elapsed() < age;
+            if !keep && early.dropped.is_none() {
+                never_came.push(*reference);
+            }
+            keep
+        });
+        never_came
     }
 
     fn early(&mut self, reference: OperationRef) -> Option<&mut Early> {

@@ -116,6 +116,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Ends all use of the database and folds its write-ahead log into it. Not needed for durability.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
     /// Where the decision chain stands.
     ///
     /// # Errors

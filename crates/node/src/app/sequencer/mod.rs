@@ -137,7 +137,7 @@ struct Prepared {
     votes: [Option<Vec<Signature>>; 3],
     /// Clients of this node, where there are any since the last start.
     waiting: Vec<Waiting>,
-    /// Shares to put into the galleries at commit; read from disk when absent.
+    /// When its run began.
     began: Instant,
     asked: Instant,
     /// A connection was lost, or the node restarted, since it was prepared.
@@ -227,7 +227,11 @@ impl Sequencer {
             tokio::select! {
                 Some(event) = events.recv() => self.on_event(event).await?,
                 Some((session, result)) = results.recv() => self.on_finished(session, result).await?,
-                Some(command) = commands.recv() => self.on_command(command),
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    // Nobody is left who could ask for anything.
+                    None => return Ok(()),
+                },
                 _ = tick.tick() => self.on_tick().await?,
                 () = stop.cancelled(), if last.is_none() => {
                     last = Some(Instant::now());
@@ -449,7 +453,10 @@ impl Sequencer {
             _ => {}
         }
         self.drop_overdue(patience.share, patience.answer);
-        self.pending.forget_early(4 * patience.share);
+        let operations = self.pending.forget_early(patience.share);
+        if !operations.is_empty() && self.is_coordinator() {
+            self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
+        }
         if self.forgotten.elapsed() > FORGET_EVERY {
             self.forgotten = Instant::now();
             self.core.store.forget(self.core.config.clock.now()).await?;

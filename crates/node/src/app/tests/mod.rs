@@ -1,0 +1,7 @@
+//! Three nodes over an in-memory network: what members see, what a hostile client meets, and what survives a crash.
+
+mod crashes;
+mod network;
+mod refusals;
+mod service;
+mod world;

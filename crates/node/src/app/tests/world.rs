@@ -1,0 +1,349 @@
+//! Three nodes in one process, members with devices and faces (random unit vectors), and a clock that tests move.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use mpc::sharing::{SplitRandomness, split};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use types::message::{Action, Certificate, Grant, Outcome, Purpose, Request, Submission, VERSION};
+use types::profile::{Matching, Profile};
+use types::roster::{Roster, RosterNode};
+use types::seal::{self, SealKey};
+use types::sign::{Message as _, Signed, public_key};
+use types::{Digest, NodeId, OperationId, UnixSeconds};
+
+use super::network::Network;
+use crate::Error;
+use crate::app::App;
+use crate::app::config::{Clock, Config, Patience};
+use crate::app::faults::{Faults, Point};
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+pub(super) const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'test'\ndescription = 'random vectors'\n\
+    [matching]\nkind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\n\
+    norm_max = 1.05\n";
+const IRIS: &str = "id = 'iris-small'\nversion = 1\nmodality = 'iris'\ndescription = 'small codes'\n[matching]\n\
+    kind = 'iris-code'\nrows = 2\ncolumns = 16\nwavelets = 2\nrotations = 3\ndot_weight = 2\nmask_weight = 1\nmask_min = 32\n";
+
+#[derive(Default)]
+pub(super) struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixSeconds {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl TestClock {
+    pub(super) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+pub(super) struct World {
+    pub(super) roster: Arc<Roster>,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) network: Network,
+    pub(super) patience: Patience,
+    keys: [SigningKey; 3],
+    seals: [SealKey; 3],
+    directory: tempfile::TempDir,
+    apps: [Option<App>; 3],
+    rng: ChaCha20Rng,
+}
+
+/// A person with a device.
+#[derive(Clone)]
+pub(super) struct Person {
+    pub(super) key: SigningKey,
+    /// A unit vector.
+    pub(super) face: Vec<f64>,
+}
+
+/// A request with its three sealed shares.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) signed: Signed<Request>,
+    pub(super) shares: [Option<Vec<u8>>; 3],
+}
+
+/// The answers of nodes 1, 2, 3.
+pub(super) type Answers = [Result<Certificate, Error>; 3];
+
+impl World {
+    /// Three running, connected nodes.
+    pub(super) async fn new(seed: u64) -> Self {
+        let mut world = Self::without_nodes(seed);
+        for node in NodeId::ALL {
+            Store::create(&world.path(node)).await.unwrap();
+            world.start(node, |_| false).await;
+        }
+        world.mend();
+        world.settle().await;
+        world
+    }
+
+    pub(super) fn without_nodes(seed: u64) -> Self {
+        let keys = [1u8, 2, 3].map(|n| SigningKey::from_bytes(&[n; 32]));
+        let seals = [1u8, 2, 3].map(|n| SealKey::from_random(&[n; 32]));
+        let node = |id: NodeId| RosterNode {
+            id,
+            operator: format!("operator {id}"),
+            url: format!("http://127.0.0.1:{}", 8000 + u16::from(id.number())),
+            peer_address: format!("127.0.0.1:{}", 7000 + u16::from(id.number())),
+            signing_key: public_key(&keys[id.index()]),
+            seal_key: Digest(seals[id.index()].public().unwrap()),
+            tls_key: Digest([id.number(); 32]),
+        };
+        let profiles = vec![Profile::from_toml(PROFILE).unwrap(), Profile::from_toml(IRIS).unwrap()];
+        let nodes = NodeId::ALL.map(node).to_vec();
+        let roster = Roster { version: 1, commons: "test".to_owned(), throw_away: true, nodes, profiles };
+        let directory = tempfile::tempdir().unwrap();
+        for node in NodeId::ALL {
+            std::fs::create_dir(directory.path().join(node.to_string())).unwrap();
+        }
+        let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000)));
+        let patience =
+            Patience { answer: Duration::from_secs(20), share: Duration::from_millis(1500), ..Patience::default() };
+        Self {
+            roster: Arc::new(roster),
+            clock,
+            network: Network::default(),
+            patience,
+            keys,
+            seals,
+            directory,
+            apps: [const { None }; 3],
+            rng: ChaCha20Rng::seed_from_u64(seed),
+        }
+    }
+
+    pub(super) fn path(&self, node: NodeId) -> PathBuf {
+        self.directory.path().join(node.to_string())
+    }
+
+    pub(super) fn app(&self, node: NodeId) -> &App {
+        self.apps[node.index()].as_ref().unwrap()
+    }
+
+    /// Starts a node on its directory; it stops itself at the points for which `stop` holds.
+    pub(super) async fn start(&mut self, node: NodeId, stop: impl Fn(Point) -> bool + Send + Sync + 'static) {
+        let store = open(&self.path(node), node, &self.roster).await;
+        let (links, events) = self.network.join(node);
+        let metrics = Metrics::new().unwrap();
+        let (key, seal) = (self.keys[node.index()].clone(), self.seals[node.index()].clone());
+        let mut config = Config::new(node, Arc::clone(&self.roster), key, seal, metrics);
+        config.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        config.patience = self.patience;
+        config.faults = Faults::new(stop);
+        self.apps[node.index()] = Some(App::start(config, store, links, events).await.unwrap());
+    }
+
+    /// Ends a node as a crash would: nothing is said, nothing in memory survives.
+    pub(super) async fn kill(&mut self, node: NodeId) {
+        self.network.leave(node);
+        if let Some(app) = self.apps[node.index()].take() {
+            app.kill();
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Connects all nodes that run.
+    pub(super) fn mend(&self) {
+        let [one, two, three] = NodeId::ALL;
+        self.network.connect(one, two);
+        self.network.connect(two, three);
+        self.network.connect(one, three);
+    }
+
+    /// Waits until all nodes take requests.
+    pub(super) async fn settle(&self) {
+        for _ in 0..1000 {
+            if self.apps.iter().flatten().all(|app| app.readiness().ready) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let states: Vec<_> = self.apps.iter().flatten().map(App::readiness).collect();
+        panic!("the nodes do not settle: {states:?}");
+    }
+
+    pub(super) fn person(&mut self) -> Person {
+        let mut key = [0u8; 32];
+        self.rng.fill_bytes(&mut key);
+        let face = self.direction();
+        Person { key: SigningKey::from_bytes(&key), face }
+    }
+
+    /// The same face on another device, photographed anew.
+    pub(super) fn double(&mut self, person: &Person) -> Person {
+        Person { face: self.again(person).face, ..self.person() }
+    }
+
+    /// The same person and device, photographed anew.
+    pub(super) fn again(&mut self, person: &Person) -> Person {
+        let noise = self.direction();
+        let face = unit(person.face.iter().zip(noise).map(|(x, noise)| x + 0.4 * noise).collect());
+        Person { key: person.key.clone(), face }
+    }
+
+    fn direction(&mut self) -> Vec<f64> {
+        unit((0..64).map(|_| (0..6).map(|_| f64::from(self.rng.next_u32()) / f64::from(u32::MAX) - 0.5).sum()).collect())
+    }
+
+    fn operation(&mut self) -> OperationId {
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        OperationId(id)
+    }
+
+    pub(super) fn request(&mut self, person: &Person, action: Action) -> Request {
+        let now = self.clock.now();
+        Request {
+            version: VERSION,
+            commons: self.roster.digest(),
+            operation: self.operation(),
+            device: public_key(&person.key),
+            issued_at: now,
+            expires_at: now + 300,
+            action,
+        }
+    }
+
+    /// A signed request without shares.
+    pub(super) fn plain(&mut self, person: &Person, action: Action) -> Call {
+        let request = self.request(person, action);
+        Call { signed: Signed::new(request, &person.key), shares: [None, None, None] }
+    }
+
+    pub(super) fn enrol(&mut self, person: &Person) -> Call {
+        self.call(person, Purpose::Deduplication, |_| ())
+    }
+
+    pub(super) fn verify(&mut self, person: &Person) -> Call {
+        self.call(person, Purpose::Verification, |_| ())
+    }
+
+    /// A request with shares of the person's face; `change` may spoil it before it is signed.
+    pub(super) fn call(&mut self, person: &Person, purpose: Purpose, change: impl FnOnce(&mut Request)) -> Call {
+        let values = quantise(&person.face);
+        self.call_with(person, purpose, 0, &values, change)
+    }
+
+    pub(super) fn call_with(
+        &mut self,
+        person: &Person,
+        purpose: Purpose,
+        profile: usize,
+        values: &[u32],
+        change: impl FnOnce(&mut Request),
+    ) -> Call {
+        let mut random = [0u8; SplitRandomness::BYTES];
+        self.rng.fill_bytes(&mut random);
+        let parts = split(values, &SplitRandomness::from_bytes(&random));
+        let profile = &self.roster.profiles[profile];
+        let (id, profile_digest) = (profile.id.clone(), profile.digest());
+        let now = self.clock.now();
+        let note = "a test".to_owned();
+        let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1 };
+        let submission = Submission { profile: id, profile_digest, commitments: parts.commitments, grant };
+        let action = match purpose {
+            Purpose::Deduplication => Action::Enrol(submission),
+            Purpose::Verification => Action::Verify(submission),
+        };
+        let mut request = self.request(person, action);
+        change(&mut request);
+        let signed = Signed::new(request, &person.key);
+        let digest = signed.message.digest();
+        let shares = NodeId::ALL.map(|node| {
+            let key = self.seals[node.index()].public().unwrap();
+            let bytes = parts.packages[node.index()].to_bytes();
+            Some(seal::seal(&key, seal::SHARE, &digest, &bytes, &mut self.rng).unwrap())
+        });
+        Call { signed, shares }
+    }
+
+    /// Sends a call to all running nodes at once.
+    pub(super) async fn send(&self, call: &Call) -> Answers {
+        self.send_to(call, NodeId::ALL).await
+    }
+
+    /// As [`Self::send`], to `nodes` only; the other answers are [`Error::Stopped`].
+    pub(super) async fn send_to<const N: usize>(&self, call: &Call, nodes: [NodeId; N]) -> Answers {
+        let send = |node: NodeId| {
+            let app = nodes.contains(&node).then(|| self.apps[node.index()].clone()).flatten();
+            let (signed, share) = (call.signed.clone(), call.shares[node.index()].clone());
+            async move {
+                match app {
+                    Some(app) => app.submit(signed, share).await,
+                    None => Err(Error::Stopped),
+                }
+            }
+        };
+        let [one, two, three] = NodeId::ALL;
+        let (a, b, c) = tokio::join!(send(one), send(two), send(three));
+        [a, b, c]
+    }
+
+    /// Sends a call and expects the same decision from all three.
+    pub(super) async fn decide(&self, call: &Call) -> Outcome {
+        agreed(&self.send(call).await, &self.roster)
+    }
+
+    /// What each node says became of an operation.
+    pub(super) async fn outcome(&mut self, person: &Person, operation: OperationId) -> Answers {
+        let mut answers = Vec::new();
+        for node in NodeId::ALL {
+            let call = self.plain(person, Action::Outcome { operation });
+            answers.push(match self.apps[node.index()].clone() {
+                Some(app) => app.outcome(call.signed).await,
+                None => Err(Error::Stopped),
+            });
+        }
+        answers.try_into().unwrap()
+    }
+}
+
+/// The one outcome in three equal, verified certificates.
+pub(super) fn agreed(answers: &Answers, roster: &Roster) -> Outcome {
+    let decisions: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let certificate = answer.as_ref().unwrap();
+            certificate.verify(roster).unwrap();
+            certificate.decision.clone()
+        })
+        .collect();
+    assert!(decisions.iter().all(|decision| *decision == decisions[0]), "{decisions:?}");
+    decisions[0].outcome
+}
+
+/// Opens a store, waiting for a killed predecessor's lock.
+pub(super) async fn open(path: &Path, node: NodeId, roster: &Roster) -> Store {
+    for _ in 0..500 {
+        match Store::open(path, node, roster).await {
+            Err(Error::StoreLocked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} stays locked", path.display());
+}
+
+fn unit(vector: Vec<f64>) -> Vec<f64> {
+    let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+    vector.into_iter().map(|x| x / norm).collect()
+}
+
+/// As clients do it (PROTOCOL section 2).
+pub(super) fn quantise(face: &[f64]) -> Vec<u32> {
+    let Matching::Embedding(embedding) = Profile::from_toml(PROFILE).unwrap().matching else { unreachable!() };
+    let clamp = f64::from(embedding.clamp);
+    face.iter()
+        .map(|x| ((x * f64::from(embedding.scale)).round().clamp(-clamp, clamp - 1.0) as i32).cast_unsigned())
+        .collect()
+}

@@ -23,7 +23,12 @@ pub(crate) fn build() -> Result<()> {
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     assets::ensure()?;
     build()?;
-    run_through(Command::new(binary("commons")).arg("demo").args(arguments))
+    let mut command = Command::new(binary("commons"));
+    command.arg("demo").args(arguments);
+    if !arguments.iter().any(|argument| argument.starts_with("--report")) {
+        command.arg("--report").arg(root().join("target/demo/report.html"));
+    }
+    run_through(&mut command)
 }
 
 /// A binary that [`build`] made.
@@ -138,16 +143,17 @@ fn demo_smoke() -> Result<()> {
     let text = output(Command::new(binary("commons")).args(["demo", "--json", "--report"]).arg(&report))?;
     let summary: Value = serde_json::from_slice(&text).context("`commons demo --json` did not print exactly one object")?;
     println!("{summary}");
+    // The program itself ends with an error when something that must hold did not; these depend on the face model.
     let must = |key: &str, holds: fn(u64) -> bool| match summary.get(key).and_then(Value::as_u64) {
         Some(value) if holds(value) => Ok(()),
         Some(value) => Err(anyhow::anyhow!("{key} is {value}")),
         None => Err(anyhow::anyhow!("{key} is missing")),
     };
-    must("enrolled", |n| n >= 40)?;
-    must("duplicates_refused", |n| n >= 36)?;
-    must("duplicates_missed", |n| n <= 4)?;
+    must("enrolled", |n| n >= 39)?;
+    must("duplicates_refused", |n| n >= 38)?;
+    must("duplicates_missed", |n| n <= 2)?;
     must("strangers_refused", |n| n == 0)?;
-    must("genuine_accepted", |n| n >= 36)?;
+    must("genuine_accepted", |n| n >= 38)?;
     must("impostors_accepted", |n| n == 0)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use biometric::Template;
-use biometric::oracle::Gallery;
+use biometric::oracle::{self, Gallery};
 use client::native::NativeClient;
 use client::{Error, Platform, Proof, request};
 use ed25519_dalek::SigningKey;
@@ -53,6 +53,8 @@ pub(crate) struct Stage<'a> {
     client: Arc<NativeClient>,
     counts: Counts,
     latencies: Vec<f64>,
+    /// Templates of the active records, to check the nodes' decisions against plaintext matching.
+    active: Vec<Template>,
 }
 
 impl<'a> Stage<'a> {
@@ -63,7 +65,16 @@ impl<'a> Stage<'a> {
         cast: &'a Cast,
     ) -> Result<Self, Failure> {
         let client = Arc::new(nodes.client()?);
-        Ok(Self { context, nodes, profile, cast, client, counts: Counts::default(), latencies: Vec::new() })
+        Ok(Self {
+            context,
+            nodes,
+            profile,
+            cast,
+            client,
+            counts: Counts::default(),
+            latencies: Vec::new(),
+            active: Vec::new(),
+        })
     }
 
     /// Plays all acts. Returns the story and the time of each single enrolment in milliseconds.
@@ -121,6 +132,7 @@ impl<'a> Stage<'a> {
             let proof = enrol(&self.client, &device, &self.profile.id, &shot.template).await?;
             self.latencies.push(begun.elapsed().as_secs_f64() * 1000.0);
             self.counts.certificates_checked += 1;
+            self.check_enrolment(&shot.template, &[], proof.outcome());
             if matches!(proof.outcome(), Outcome::Enrolled { .. }) {
                 self.counts.enrolled += 1;
                 enrolled.push(Enrolled { member, device, operation: proof.certificate.decision.operation });
@@ -142,8 +154,13 @@ impl<'a> Stage<'a> {
             }
         }
         let mut refused: Vec<(String, Option<bool>)> = enrolled.iter().map(|one| (one.member.name.clone(), None)).collect();
+        let seconds: Vec<Template> = asked.iter().map(|(_, _, _, template)| template.clone()).collect();
         for (i, outcome) in self.ask_all(asked, "The same people again").await? {
-            let duplicate = matches!(outcome?, Outcome::Duplicate);
+            let outcome = outcome?;
+            if let Some(shot) = enrolled.get(i).and_then(|one| one.member.shots.get(1)) {
+                self.check_enrolment(&shot.template, &seconds, outcome);
+            }
+            let duplicate = matches!(outcome, Outcome::Duplicate);
             *(if duplicate { &mut self.counts.duplicates_refused } else { &mut self.counts.duplicates_missed }) += 1;
             if let Some((_, refused)) = refused.get_mut(i) {
                 *refused = Some(duplicate);
@@ -161,8 +178,12 @@ impl<'a> Stage<'a> {
         for (i, template) in self.cast.strangers.iter().enumerate() {
             asked.push((i, self.new_device()?, Ask::Enrol, template.clone()));
         }
-        for (_, outcome) in self.ask_all(asked, "Strangers").await? {
-            let accepted = matches!(outcome?, Outcome::Enrolled { .. });
+        for (i, outcome) in self.ask_all(asked, "Strangers").await? {
+            let outcome = outcome?;
+            if let Some(template) = self.cast.strangers.get(i) {
+                self.check_enrolment(template, &self.cast.strangers, outcome);
+            }
+            let accepted = matches!(outcome, Outcome::Enrolled { .. });
             *(if accepted { &mut self.counts.strangers_enrolled } else { &mut self.counts.strangers_refused }) += 1;
         }
         self.note(&format!(
@@ -181,8 +202,14 @@ impl<'a> Stage<'a> {
                 Some((i, one.device.clone(), Ask::Verify, shot.template.clone()))
             });
             let asked: Vec<_> = asked.collect();
-            for (_, outcome) in self.ask_all(asked, what).await? {
+            for (i, outcome) in self.ask_all(asked, what).await? {
                 let matched = matches!(outcome?, Outcome::Verified { matched: true });
+                if let (Some(record), Some(probe)) =
+                    (enrolled.get(i).and_then(|one| one.member.shots.first()), third(i + shift))
+                {
+                    self.counts.decisions_unlike_plaintext +=
+                        u64::from(self.alike(&probe.template, &record.template) != matched);
+                }
                 let c = &mut self.counts;
                 *(match (shift, matched) {
                     (0, true) => &mut c.genuine_accepted,
@@ -198,6 +225,25 @@ impl<'a> Stage<'a> {
             c.genuine_accepted, c.genuine_rejected, c.impostors_rejected, c.impostors_accepted
         ));
         Ok(())
+    }
+
+    fn alike(&self, probe: &Template, record: &Template) -> bool {
+        oracle::matches(probe, record, &self.profile.matching).unwrap_or(false)
+    }
+
+    /// Compares the nodes' decision with plaintext matching. Who resembles one of `beside`, who enrolled at the same time, may be
+    /// decided either way: it depends on who came first.
+    fn check_enrolment(&mut self, template: &Template, beside: &[Template], outcome: Outcome) {
+        let enrolled = matches!(outcome, Outcome::Enrolled { .. });
+        let known = self.active.iter().any(|record| self.alike(template, record));
+        // A template resembles itself: one likeness is its own.
+        let open = beside.iter().filter(|other| self.alike(template, other)).count() > 1;
+        if known == enrolled && (known || !open) {
+            self.counts.decisions_unlike_plaintext += 1;
+        }
+        if enrolled {
+            self.active.push(template.clone());
+        }
     }
 
     /// Sends many requests, some at a time; returns the outcomes in any order.
@@ -303,7 +349,7 @@ impl<'a> Stage<'a> {
             *(if answer.is_ok() { &mut self.counts.node_down_decided } else { &mut self.counts.node_down_refused }) += 1;
         }
         let named = names(&refusal) && names(&second);
-        let told = refusal.err().map_or_else(|| "(it was decided)".to_owned(), |error| error.to_string());
+        let told = refusal.err().map_or_else(|| "(it was decided)".to_owned(), |error| sentence(&error.to_string()));
         self.note(&format!("✓ node {STOPPED} stopped; refused in {} ms: {told}", figure(refusal_ms)));
         tokio::time::sleep(AWAY.saturating_sub(stopped.elapsed())).await;
         let restarted_s = stopped.elapsed().as_secs_f64();
@@ -347,8 +393,8 @@ impl<'a> Stage<'a> {
         let after = share_bytes(&self.client, &one.device).await?;
         let shot = one.member.shots.first().ok_or_else(|| Failure::input("there is no photograph", "report this"))?;
         let then = match verify(&self.client, &one.device, &self.profile.id, &shot.template).await {
-            Err(Error::Refused { detail, .. }) => detail,
-            Err(error) => error.to_string(),
+            Err(Error::Refused { detail, .. }) => sentence(&detail),
+            Err(error) => sentence(&error.to_string()),
             Ok(_) => "(a verification was decided)".to_owned(),
         };
         let again = enrol(&self.client, &self.new_device()?, &self.profile.id, &shot.template).await?;
@@ -376,6 +422,13 @@ impl<'a> Stage<'a> {
         };
         self.cast.members.iter().map(person).collect()
     }
+}
+
+/// Begins with a capital and ends with a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 /// The two requests that carry a template.

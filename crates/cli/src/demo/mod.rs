@@ -80,6 +80,7 @@ fn wrong(story: &Story) -> Vec<String> {
     let must = [
         (c.enrolled > 0, "nobody was enrolled"),
         (c.private_plaintext_differences == 0, "private and plaintext matching differ"),
+        (c.decisions_unlike_plaintext == 0, "the nodes decided otherwise than plaintext matching"),
         (c.node_down_decided == 0, "something was decided while a node was stopped"),
         (c.node_down_refused > 0 && story.outage.named, "the refusal did not name the stopped node"),
         (c.withdrawn == 1 && leaving.bytes_after == [0; 3] && leaving.zeroed_on_disk, "a withdrawn record is not gone"),

@@ -189,6 +189,11 @@ fn leaving(sheet: &mut Sheet, story: &Story) {
         ]
     };
     sheet.table(&[row(0), row(1), row(2)]);
+    sheet.paragraph(if leaving.zeroed_on_disk {
+        "The bytes in all three files on disk were seen to be zero."
+    } else {
+        "The bytes on disk were NOT seen to be zero."
+    });
     let again =
         if story.counts.enrolled_again > 0 { " and could become a member again as if for the first time." } else { "." };
     sheet.paragraph(&format!("Afterwards {} was a stranger to the nodes (“{}”){again}", leaving.name, leaving.then));

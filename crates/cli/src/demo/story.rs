@@ -43,6 +43,8 @@ pub(crate) struct Counts {
     pub(crate) nodes_agree: bool,
     /// Decisions that all three nodes signed and the client checked.
     pub(crate) certificates_checked: u64,
+    /// Decisions of the nodes that plaintext matching would not have made: none may be.
+    pub(crate) decisions_unlike_plaintext: u64,
     /// Pairs of this demonstration's templates decided twice, on shares in memory and in the clear.
     pub(crate) pairs_compared: u64,
     /// Pairs on which the two differ.

@@ -269,7 +269,7 @@ impl<'a> Evaluation<'a> {
     ) -> Result<Run<Vec<u64>>, Abort> {
         let ([k1, k2, k3], [p1, p2, p3], [g1, g2, g3]) = (keys, probes, &self.galleries);
         let party = |keys: &mut SessionKeys, probes: &ProbeRows, gallery| {
-            Reveal::new(keys.next_protocol(), self.options.adder, probes.scores(gallery, slots.clone()))
+            Reveal::new(keys.next_protocol(), self.options.adder, probes.scores(gallery, slots.clone(), 1))
         };
         run_local([party(k1, p1, g1), party(k2, p2, g2), party(k3, p3, g3)], Schedule::LockStep)
     }

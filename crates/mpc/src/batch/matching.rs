@@ -17,6 +17,9 @@ use crate::record::{ProbeShare, RecordShare};
 use crate::session::ProtocolKeys;
 use crate::sign::Adder;
 
+/// Products of words that take much longer than the start of a thread: a millisecond or so.
+const THREAD_PRODUCTS: usize = 1 << 23;
+
 /// For each probe: does it match any active record of the gallery? Output: one bool per probe.
 ///
 /// `G` is anything that lends a [`Gallery`]: a reference, an `Arc`, a guard. The three nodes' galleries must hold the same
@@ -29,6 +32,7 @@ struct SearchSource<G> {
     rows: ProbeRows,
     operations: usize,
     chunk: usize,
+    threads: usize,
     next_slot: usize,
 }
 
@@ -46,8 +50,16 @@ impl<G: Deref<Target = Gallery>> Search<G> {
     ) -> Result<Self, Error> {
         expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
         let rows = ProbeRows::new(keys.node(), matching, 0, probes)?;
-        let source = SearchSource { gallery, rows, operations: probes.len(), chunk: CHUNK_COMPARISONS, next_slot: 0 };
+        let source =
+            SearchSource { gallery, rows, operations: probes.len(), chunk: CHUNK_COMPARISONS, threads: 1, next_slot: 0 };
         Ok(Self(Engine::new(keys, adder, source)))
+    }
+
+    /// Computes inner products on up to `threads` threads. The answer does not depend on it, and each node may choose its own.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.0.source_mut().threads = threads;
+        self
     }
 
     /// Handles about `comparisons` at a time instead of 2^21 (at least 64 records, at most 2^21 comparisons). All three nodes
@@ -76,7 +88,7 @@ impl<G: Deref<Target = Gallery>> Source for SearchSource<G> {
         let words = (end - start).div_ceil(64);
         let usable = self.gallery.usable_words().get(start / 64..start / 64 + words).unwrap_or_default();
         Some(Chunk {
-            shares: Shares::Additive(self.rows.scores(&self.gallery, start..end)),
+            shares: Shares::Additive(self.rows.scores(&self.gallery, start..end, self.threads)),
             layout: Layout {
                 words,
                 operation_of_row: self.rows.operation_of_row.clone(),
@@ -151,7 +163,7 @@ impl Source for TwinSource {
             .iter()
             .flat_map(|&operation| (0..words).map(move |word| lanes_below(operation as usize, word)))
             .collect();
-        let shares = Shares::Additive(rows.scores(&self.records, 0..self.records.len()));
+        let shares = Shares::Additive(rows.scores(&self.records, 0..self.records.len(), 1));
         let layout = Layout { words, operation_of_row: rows.operation_of_row, mask: LaneMask::PerRow(mask), inverted: true };
         Some(Chunk { shares, layout })
     }
@@ -241,24 +253,50 @@ impl ProbeRows {
     }
 
     /// Additive shares of the scores against `slots` (from a multiple of 64): rows of whole words, padded with anything.
-    pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>) -> Vec<u16> {
-        let rows = self.operation_of_row.len();
-        let records = slots.len();
-        let padded = records.next_multiple_of(64);
-        let mut scores = vec![0u16; rows * padded];
-        if padded == records {
+    pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>, threads: usize) -> Vec<u16> {
+        let padded = slots.len().next_multiple_of(64);
+        let mut scores = vec![0u16; self.rows() * padded];
+        let parts = self.parts(slots.clone(), threads);
+        if parts.len() <= 1 && padded == slots.len() {
             inner_products(gallery, slots, &self.probes, &mut scores);
         } else {
-            let mut products = vec![0u16; rows * records];
-            inner_products(gallery, slots, &self.probes, &mut products);
-            for (scores, products) in scores.chunks_exact_mut(padded).zip(products.chunks_exact(records)) {
-                scores.split_at_mut(records).0.copy_from_slice(products);
+            for (part, products) in parts.iter().zip(self.products(gallery, &parts)) {
+                let place = part.start - slots.start..part.end - slots.start;
+                for (scores, products) in scores.chunks_exact_mut(padded).zip(products.chunks_exact(part.len())) {
+                    scores.get_mut(place.clone()).unwrap_or_default().copy_from_slice(products);
+                }
             }
         }
         if self.offset != 0 {
             scores.iter_mut().for_each(|score| *score = score.wrapping_sub(self.offset));
         }
         scores
+    }
+
+    /// Inner products with each part, on a thread of its own.
+    fn products(&self, gallery: &Gallery, parts: &[Range<usize>]) -> Vec<Vec<u16>> {
+        let compute = |part: Range<usize>| {
+            let mut products = vec![0u16; self.rows() * part.len()];
+            inner_products(gallery, part, &self.probes, &mut products);
+            products
+        };
+        match parts {
+            [part] => vec![compute(part.clone())],
+            parts => std::thread::scope(|scope| {
+                let threads: Vec<_> = parts.iter().map(|part| scope.spawn(|| compute(part.clone()))).collect();
+                let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                };
+                threads.into_iter().map(join).collect()
+            }),
+        }
+    }
+
+    /// `slots` in parts of about equal size for up to `threads` threads, each worth the start of a thread.
+    fn parts(&self, slots: Range<usize>, threads: usize) -> Vec<Range<usize>> {
+        let work = slots.len() * self.rows() * self.probes.record_len();
+        let size = slots.len().div_ceil(threads.min(work / THREAD_PRODUCTS).max(1)).next_multiple_of(64).max(64);
+        slots.clone().step_by(size).map(|start| start..(start + size).min(slots.end)).collect()
     }
 
     pub(crate) fn rows(&self) -> usize {

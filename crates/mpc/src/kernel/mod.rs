@@ -8,6 +8,7 @@
 //! ([`crate::batch`]), threads, and reading the environment (the shell passes the kernel's name to [`select`]).
 
 pub mod layout;
+pub mod plaintext;
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use types::NodeId;
 use types::profile::Matching;
 
-use super::{Search, Twins, Verify};
+use super::{ProbeRows, Search, Twins, Verify};
 use crate::driver::{Run, Schedule, run_local, test_keys};
 use crate::error::Error;
 use crate::gallery::Gallery;
@@ -259,5 +259,29 @@ fn arguments_of_another_profile_are_refused() {
     for slot in [0, 1, u32::MAX] {
         let error = Verify::new(key(), &matching, &gallery, &[(&one[0], slot)], adder).err();
         assert_eq!(error, Some(Error::NoSuchSlot { slot: slot as usize }));
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let matching = embedding(64);
+    let shared = Shared::new(&matching, &faces(64, 130, 5));
+    let mut gallery = Gallery::new(64);
+    for record in 0u32..3_001 {
+        let words: Vec<u16> = (0..64u32).map(|i| ((record * 40_503 + i * 25_173) % 65_521) as u16).collect();
+        gallery.push(&words);
+    }
+    let rows = ProbeRows::new(NodeId::ALL[0], &matching, 0, &shared.probes(0)).unwrap();
+    // Enough products for three threads at least; the last part is no multiple of 64 records.
+    assert!(rows.rows() * 64 * 3_001 > 2 << 23);
+    for slots in [0..3_001, 64..3_001, 0..2_944, 0..64, 0..0] {
+        let one = rows.scores(&gallery, slots.clone(), 1);
+        let padded = slots.len().next_multiple_of(64).max(1);
+        for threads in [2, 3, 64] {
+            let many = rows.scores(&gallery, slots.clone(), threads);
+            for (one, many) in one.chunks(padded).zip(many.chunks(padded)) {
+                assert_eq!(one[..slots.len()], many[..slots.len()], "{slots:?} on {threads} threads");
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! One matching run: the protocols of `mpc` over a session, in the order on which the three nodes agreed.
 //!
-//! 1. `CheckInputs` over every submitted template; 2. `Search` of the valid enrolments in the gallery; 3. `Twins` among those
-//! that met nobody; 4. `Verify` of the valid verifications. Which protocols run with what depends only on the batch and on
-//! answers that all three nodes opened, so the nodes stay in step.
+//! First `CheckInputs` over every submitted template, then `Search` of the valid enrolments in the gallery, then `Twins` among
+//! those that met nobody, last `Verify` of the valid verifications. Which protocols run with what depends only on the batch and
+//! on answers that all three nodes opened, so the nodes stay in step.
 //!
 //! A run is one blocking task: it computes, and waits for the peers between rounds. Out of scope: what follows from a verdict.
 
@@ -154,7 +154,10 @@ impl Run {
         }
         let probes: Vec<&ProbeShare> = newcomers.iter().map(|(_, (probe, _))| probe).collect();
         let records: Vec<&RecordShare> = newcomers.iter().map(|(_, (_, record))| record).collect();
-        let known = exchange.run(Search::new(keys.next_protocol(), matching, gallery, &probes, self.adder)?)?;
+        let search = Search::new(keys.next_protocol(), matching, gallery, &probes, self.adder)?;
+        // All cores: nothing else of a batch can go on before its search has ended.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let known = exchange.run(search.with_threads(threads))?;
         let fresh: Vec<bool> = known.iter().map(|known| !known).collect();
         let twins = exchange.run(Twins::new(keys.next_protocol(), matching, &probes, &records, &fresh, self.adder)?)?;
         for (((position, (_, record)), known), twin) in newcomers.into_iter().zip(known).zip(twins) {

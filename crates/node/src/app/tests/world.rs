@@ -340,6 +340,7 @@ fn unit(vector: Vec<f64>) -> Vec<f64> {
 }
 
 /// As clients do it (PROTOCOL section 2).
+#[expect(clippy::cast_possible_truncation, reason = "clamped")]
 pub(super) fn quantise(face: &[f64]) -> Vec<u32> {
     let Matching::Embedding(embedding) = Profile::from_toml(PROFILE).unwrap().matching else { unreachable!() };
     let clamp = f64::from(embedding.clamp);

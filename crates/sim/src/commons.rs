@@ -1,0 +1,161 @@
+//! Three nodes as processes, each with its own directory, set up with the operator's own commands.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+use types::NodeId;
+use types::roster::Roster;
+
+/// The modality that the simulated people are matched by.
+pub const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'simulated'\ndescription = 'random unit vectors'\n\
+    [matching]\nkind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\n\
+    norm_max = 1.05\n";
+
+/// A commons on loopback. Its processes are killed and its directories removed when it is dropped.
+pub struct Commons {
+    program: PathBuf,
+    directory: TempDir,
+    roster: Roster,
+    processes: [Option<Child>; 3],
+}
+
+impl Commons {
+    /// Creates keys, cards, roster and configuration with `program` (a `commons-node`); starts nothing.
+    ///
+    /// # Errors
+    /// When a command fails or a file cannot be written.
+    pub fn create(program: &Path) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let path = |name: &str| directory.path().join(name);
+        let ports = free_ports()?;
+        std::fs::write(path("profile.toml"), PROFILE)?;
+        for node in NodeId::ALL {
+            let (http, peer) = port_pair(&ports, node);
+            let (url, peer) = (format!("https://127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));
+            let data = path(&format!("node-{node}"));
+            let id = node.to_string();
+            run(Command::new(program)
+                .args(["init", "--id", &id, "--operator", "Simulation", "--url", &url, "--peer-address", &peer])
+                .arg("--data-dir")
+                .arg(data))?;
+        }
+        let cards = NodeId::ALL.map(|node| path(&format!("node-{node}")).join("card.toml"));
+        let roster = run(Command::new(program)
+            .args(["roster", "--commons", "Simulation", "--profile"])
+            .arg(path("profile.toml"))
+            .args(cards))?;
+        std::fs::write(path("roster.toml"), &roster)?;
+        for node in NodeId::ALL {
+            let (http, peer) = port_pair(&ports, node);
+            // All people of a simulation share one address.
+            let text = format!(
+                "data_dir = \"node-{node}\"\nroster = \"roster.toml\"\n[http]\nbind = \"127.0.0.1:{http}\"\n\
+                 address_per_minute = 1000000\naddress_burst = 100000\n[peer]\nbind = \"127.0.0.1:{peer}\"\n\
+                 [patience]\nanswer_ms = 10000\nshare_ms = 2000\n[log]\nlevel = \"warn\"\n"
+            );
+            std::fs::write(path(&format!("node-{node}.toml")), text)?;
+        }
+        let roster = Roster::from_toml(&roster).map_err(io::Error::other)?;
+        Ok(Self { program: program.to_owned(), directory, roster, processes: [None, None, None] })
+    }
+
+    /// The roster.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The data directory of a node.
+    pub fn data(&self, node: NodeId) -> PathBuf {
+        self.directory.path().join(format!("node-{node}"))
+    }
+
+    /// What a node wrote to its log.
+    pub fn log(&self, node: NodeId) -> String {
+        std::fs::read_to_string(self.log_file(node)).unwrap_or_default()
+    }
+
+    fn log_file(&self, node: NodeId) -> PathBuf {
+        self.directory.path().join(format!("node-{node}.log"))
+    }
+
+    /// Starts a node's process.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self, node: NodeId) -> io::Result<()> {
+        let config = self.directory.path().join(format!("node-{node}.toml"));
+        let log = std::fs::File::options().create(true).append(true).open(self.log_file(node))?;
+        let child = Command::new(&self.program)
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        if let Some(process) = self.processes.get_mut(node.index()) {
+            *process = Some(child);
+        }
+        Ok(())
+    }
+
+    /// Kills a node's process (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it had ended by itself: that is a fault of the node.
+    pub fn kill(&mut self, node: NodeId) -> io::Result<()> {
+        let Some(mut child) = self.processes.get_mut(node.index()).and_then(Option::take) else { return Ok(()) };
+        if let Some(status) = child.try_wait()? {
+            let log = self.log(node);
+            return Err(io::Error::other(format!("node {node} had ended by itself ({status}):\n{log}")));
+        }
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Asks a node's process to end (SIGTERM) and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn stop(&mut self, node: NodeId) -> io::Result<()> {
+        let Some(mut child) = self.processes.get_mut(node.index()).and_then(Option::take) else { return Ok(()) };
+        run(Command::new("kill").arg(child.id().to_string()))?;
+        match child.wait()?.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("node {node} did not stop well:\n{}", self.log(node)))),
+        }
+    }
+}
+
+impl Drop for Commons {
+    fn drop(&mut self) {
+        for mut child in self.processes.iter_mut().filter_map(Option::take) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Six different free ports.
+fn free_ports() -> io::Result<Vec<u16>> {
+    let held = (0..6).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// For clients, for peers.
+fn port_pair(ports: &[u16], node: NodeId) -> (u16, u16) {
+    let port = |index: usize| ports.get(index).copied().unwrap_or_default();
+    (port(node.index()), port(node.index() + 3))
+}
+
+fn run(command: &mut Command) -> io::Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    String::from_utf8(output.stdout).map_err(io::Error::other)
+}

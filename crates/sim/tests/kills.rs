@@ -1,0 +1,261 @@
+//! Nodes are killed at random instants while people enrol, verify and withdraw.
+//!
+//! `COMMONS_KILLS` sets the number of kills (12), `COMMONS_SEED` the seed. What must hold is said in the crate's documentation.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use client::native::NativeClient;
+use client::request::Template;
+use client::{Error, Proof};
+use node::store::Store;
+use sim::Commons;
+use sim::crowd::{Crowd, Person};
+use types::NodeId;
+use types::message::Outcome;
+use types::profile::Profile;
+
+/// People who act at the same time.
+const BUSY: u64 = 4;
+
+/// What became of one person, as far as their device knows.
+struct Story {
+    person: Person,
+    /// Certificates held, in order.
+    proofs: Vec<Proof>,
+    /// What the last certificate says, unless an operation after it is in doubt.
+    enrolled: Option<bool>,
+}
+
+/// Counts for the report.
+#[derive(Default)]
+struct Tally {
+    decided: AtomicUsize,
+    refused: AtomicUsize,
+    in_doubt: AtomicUsize,
+}
+
+struct Actor {
+    client: Arc<NativeClient>,
+    profile: Profile,
+    crowd: Crowd,
+    stop: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+}
+
+impl Actor {
+    /// People come one after another until it is over.
+    async fn act(mut self) -> Vec<Story> {
+        let mut stories = Vec::new();
+        while !self.stop.load(Ordering::SeqCst) {
+            let person = self.crowd.person();
+            let mut story = Story { person, proofs: Vec::new(), enrolled: Some(false) };
+            self.enrol(&mut story).await;
+            if story.enrolled == Some(true) && self.crowd.below(3) == 0 {
+                self.verify(&mut story).await;
+            }
+            if story.enrolled == Some(true) && self.crowd.below(4) == 0 {
+                self.withdraw(&mut story).await;
+            }
+            stories.push(story);
+        }
+        stories
+    }
+
+    async fn enrol(&mut self, story: &mut Story) {
+        let values = story.person.template(&self.profile);
+        let template = Template { profile: &self.profile.id, values: &values };
+        let result = self.client.enrol(&story.person.device, template, "simulation").await;
+        if let Some(outcome) = self.note(story, result).await {
+            assert!(matches!(outcome, Outcome::Enrolled { .. }), "a new person is no duplicate: {outcome:?}");
+            story.enrolled = Some(true);
+        }
+    }
+
+    async fn verify(&mut self, story: &mut Story) {
+        let again = self.crowd.again(&story.person);
+        let values = again.template(&self.profile);
+        let template = Template { profile: &self.profile.id, values: &values };
+        let result = self.client.verify(&again.device, template, "simulation").await;
+        let before = story.enrolled;
+        if let Some(outcome) = self.note(story, result).await {
+            assert_eq!(outcome, Outcome::Verified { matched: true });
+        }
+        // A verification in doubt changes nothing.
+        story.enrolled = before;
+    }
+
+    async fn withdraw(&mut self, story: &mut Story) {
+        let result = self.client.withdraw(&story.person.device, None).await;
+        if let Some(outcome) = self.note(story, result).await {
+            assert_eq!(outcome, Outcome::Withdrawn { records: 1 });
+            story.enrolled = Some(false);
+        }
+    }
+
+    async fn note(&self, story: &mut Story, result: Result<Proof, Error>) -> Option<Outcome> {
+        match result {
+            Ok(proof) => {
+                assert!(proof.complaints.is_empty(), "{:?}", proof.complaints);
+                self.tally.decided.fetch_add(1, Ordering::SeqCst);
+                let outcome = proof.outcome();
+                story.proofs.push(proof);
+                Some(outcome)
+            }
+            Err(Error::Undecided { .. }) => {
+                self.tally.in_doubt.fetch_add(1, Ordering::SeqCst);
+                story.enrolled = None;
+                None
+            }
+            Err(Error::Unavailable { .. } | Error::TryAgain { .. }) => {
+                self.tally.refused.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half() {
+    let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (kills, seed) = (setting("COMMONS_KILLS", 12), setting("COMMONS_SEED", 1));
+    let mut commons = Commons::create(&program()).unwrap();
+    NodeId::ALL.into_iter().for_each(|node| commons.start(node).unwrap());
+    let client = Arc::new(NativeClient::connect(commons.roster().clone()).unwrap());
+    ready(&client, &commons).await;
+
+    let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
+    let actors: Vec<_> = (1..=BUSY)
+        .map(|n| Actor {
+            client: Arc::clone(&client),
+            profile: commons.roster().profiles[0].clone(),
+            crowd: Crowd::new(seed * 1000 + n),
+            stop: Arc::clone(&stop),
+            tally: Arc::clone(&tally),
+        })
+        .map(|actor| tokio::spawn(actor.act()))
+        .collect();
+
+    let mut chance = Crowd::new(seed);
+    let mut healing = Duration::ZERO;
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(50 + chance.below(400))).await;
+        let node = NodeId::ALL[usize::try_from(chance.below(3)).unwrap()];
+        commons.kill(node).unwrap();
+        tokio::time::sleep(Duration::from_millis(chance.below(150))).await;
+        let began = Instant::now();
+        commons.start(node).unwrap();
+        // Sometimes the next blow falls before the commons has healed.
+        if chance.below(4) > 0 {
+            ready(&client, &commons).await;
+            healing = healing.max(began.elapsed());
+        }
+    }
+    ready(&client, &commons).await;
+    stop.store(true, Ordering::SeqCst);
+    let mut stories = Vec::new();
+    for actor in actors {
+        stories.extend(actor.await.unwrap());
+    }
+    check_statements(&client, &mut stories).await;
+    check_matching(&client, &commons, &stories, &mut chance).await;
+    for node in NodeId::ALL {
+        commons.stop(node).unwrap();
+    }
+    check_directories(&commons, &stories).await;
+
+    let certificates: usize = stories.iter().map(|story| story.proofs.len()).sum();
+    assert!(certificates > 0, "nobody got through");
+    println!(
+        "{kills} kills, {} people, {certificates} certificates, {} refused meanwhile, {} in doubt, longest healing {healing:.2?}: \
+         0 lost, 0 divergent, 0 half enrolled",
+        stories.len(),
+        tally.refused.load(Ordering::SeqCst),
+        tally.in_doubt.load(Ordering::SeqCst),
+    );
+}
+
+/// Every node states the same of every person, and what the person's certificates say.
+async fn check_statements(client: &NativeClient, stories: &mut [Story]) {
+    for story in stories {
+        let statements = client.status(&story.person.device).await.unwrap();
+        statements.all().unwrap();
+        assert!(statements.agree(), "divergent: {statements:?}");
+        let known = statements.has_record(None);
+        if let Some(expected) = story.enrolled {
+            assert_eq!(known, expected, "lost or half enrolled");
+        }
+        story.enrolled = Some(known);
+        for proof in &story.proofs {
+            let operation = proof.certificate.decision.operation;
+            let outcome = client.outcome(&story.person.device, operation).await.unwrap();
+            // A withdrawal takes the certificates of the time before with it.
+            if known {
+                assert_eq!(outcome.as_ref().map(|o| &o.certificate), Some(&proof.certificate), "lost");
+            }
+        }
+    }
+}
+
+/// Whom the nodes know is found by matching, and whom they do not know is not.
+async fn check_matching(client: &NativeClient, commons: &Commons, stories: &[Story], crowd: &mut Crowd) {
+    let profile = &commons.roster().profiles[0];
+    for story in stories {
+        let double = crowd.double(&story.person);
+        let values = double.template(profile);
+        let template = Template { profile: &profile.id, values: &values };
+        let outcome = client.enrol(&double.device, template, "simulation").await.unwrap().outcome();
+        let duplicate = outcome == Outcome::Duplicate;
+        assert_eq!(Some(duplicate), story.enrolled, "half enrolled: {outcome:?}");
+    }
+}
+
+/// The stopped nodes' directories hold the same chain and the same records, and no open promise.
+async fn check_directories(commons: &Commons, stories: &[Story]) {
+    let mut found = Vec::new();
+    for node in NodeId::ALL {
+        let store = Store::open(&commons.data(node), node, commons.roster()).await.unwrap();
+        assert!(store.prepared().await.unwrap().is_none(), "node {node} still holds a promise");
+        store.gallery(&commons.roster().profiles[0]).await.unwrap();
+        found.push((store.chain().await.unwrap(), store.record_counts().await.unwrap()));
+    }
+    assert!(found.iter().all(|one| *one == found[0]), "divergent: {found:?}");
+    // Every person is known once: by the first device, or by the double that enrolled in the end.
+    assert_eq!(found[0].1[0].1, stories.len() as u64);
+}
+
+/// Waits until all nodes are in touch with one another.
+async fn ready(client: &NativeClient, commons: &Commons) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
+        let facts = client.public_facts().await;
+        let well = |facts: &types::api::CommonsBody| facts.peers.iter().all(|peer| peer.available);
+        if facts.iter().all(|facts| facts.as_ref().is_ok_and(well)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let logs: Vec<String> = NodeId::ALL.iter().map(|node| format!("node {node}:\n{}", commons.log(*node))).collect();
+    panic!("the commons does not heal\n{}", logs.join("\n"));
+}
+
+/// The `commons-node` of this build, built now if need be.
+fn program() -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", "node", "--bin", "commons-node"]);
+    let mut directory = std::env::current_exe().unwrap();
+    directory.pop();
+    directory.pop();
+    if directory.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "commons-node does not build");
+    directory.join("commons-node")
+}

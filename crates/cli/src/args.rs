@@ -54,16 +54,32 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a commons on this machine: three nodes, throw-away keys
+    ///
+    /// Three nodes in one process, on loopback only, with keys that are thrown away at the end. For trying things out. It protects
+    /// nobody: whoever reads this process's memory sees all three shares.
     Dev(Dev),
     /// Become a member, once
+    ///
+    /// Your template is matched against everybody's on secret shares, and kept as shares if nobody matches. With it goes your
+    /// signed consent: to this one use, for fraud prevention (deduplication), expiring in minutes.
     Enrol(Enrol),
     /// Show that you are the member who enrolled
+    ///
+    /// Your new sample is compared with your own record only, on secret shares. With it goes your signed consent: to this one
+    /// use, for identity verification, expiring in minutes.
     Verify(Verify),
     /// What do the nodes know of you?
+    ///
+    /// Each node's signed statement is checked, and all three are compared.
     Status(Status),
     /// Take everything back: erase your records on all three nodes
+    ///
+    /// Your records are masked at once, so that they match nobody, and erased. It cannot be undone.
     Withdraw(Withdraw),
     /// See what each node stores about you, and test that it is noise
+    ///
+    /// Byte counts, a histogram, and three tests of randomness on a sample of the stored bytes. Each node shows other
+    /// coordinates, so that even all three samples together reveal nothing.
     Inspect(Inspect),
     /// See it work: real photographs, three nodes, one minute
     Demo(crate::demo::Demo),
@@ -73,9 +89,7 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
-/// Run a commons on this machine: three nodes in one process, loopback only, keys thrown away at the end.
-///
-/// For trying things out. It protects nobody: whoever reads this process's memory sees all three shares.
+/// `commons dev`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -103,7 +117,7 @@ pub(crate) struct Dev {
 #[command(next_help_heading = "Your sample")]
 pub(crate) struct SampleArgs {
     /// Photograph of your face: JPEG, PNG or PGM
-    #[arg(value_name = "PHOTO")]
+    #[arg(value_name = "PHOTO", help_heading = "Arguments")]
     pub(crate) photo: Option<PathBuf>,
     /// Vector of your own extractor instead: .json, or .npy with --row
     #[arg(long, value_name = "FILE")]
@@ -134,15 +148,16 @@ Examples:
   commons enrol --vector embedding.json --profile my-extractor
   commons enrol --vector embeddings.npy --row 17
   commons enrol --iris codes.npy --masks masks.npy --row 0
-  commons enrol --bulk index.csv --templates embeddings.npy      many people; run it again to continue
+  commons enrol --bulk index.csv --templates embeddings.npy   run again to continue
 
+/// `commons enrol`.
 Exit code 0: enrolled. 1: somebody with a matching template is already enrolled; nothing was kept.")]
 pub(crate) struct Enrol {
     #[command(flatten)]
     pub(crate) sample: SampleArgs,
     /// A note for your consent and receipt
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) note: String,
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
     /// Enrol many people: CSV with the columns row, subject, sample
     #[arg(long, value_name = "INDEX.csv", requires = "templates", help_heading = "Many at once")]
     pub(crate) bulk: Option<PathBuf>,
@@ -175,13 +190,14 @@ Examples:
   commons verify me-again.jpg
   commons verify --vector embedding.json && echo same person
 
+/// `commons verify`.
 Exit code 0: the same person. 1: not the same person.")]
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) sample: SampleArgs,
     /// A note for your consent and receipt
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) note: String,
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
 }
 
 /// What do the nodes know of you? Each node's signed statement is checked, and all three are compared.
@@ -191,10 +207,11 @@ Examples:
   commons status
   commons status --json --roster our-commons.toml
 
+/// `commons status`.
 Exit code 0: you are a member. 1: you are not.")]
 pub(crate) struct Status {}
 
-/// Take everything back: your records are masked at once and erased on all three nodes. It cannot be undone.
+/// `commons withdraw`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -213,8 +230,7 @@ pub(crate) struct Withdraw {
     pub(crate) forget_key: bool,
 }
 
-/// See what each node stores about you, and test that it is noise: byte counts, a histogram, and three tests of randomness on a
-/// sample of the stored bytes. Each node shows other coordinates, so that even all three samples together reveal nothing.
+/// `commons inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

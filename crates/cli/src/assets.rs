@@ -19,7 +19,9 @@ pub(crate) fn folder() -> Result<PathBuf, Failure> {
     set("COMMONS_ASSETS")
         .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("trust-commons/assets")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/trust-commons/assets")))
-        .ok_or_else(|| Failure::input("this system names no home folder", "set COMMONS_ASSETS to the folder with the face models"))
+        .ok_or_else(|| {
+            Failure::input("this system names no home folder", "set COMMONS_ASSETS to the folder with the face models")
+        })
 }
 
 /// Loads the models that `profile` names; one capturer serves any number of threads.

@@ -37,6 +37,15 @@ impl Context {
         Ok(Self { out, home, member, roster, passphrase_file })
     }
 
+    /// A better hint, where it is known why nobody answers.
+    pub(crate) fn explain(&self, mut failure: Failure) -> Failure {
+        if self.roster.is_none() && failure.code == "unavailable" && failure.what.starts_with("nodes 1, 2 and 3") {
+            failure.hint =
+                "is `commons dev` still running? Start it again; unless it had a --data-dir, enrol again, too".to_owned();
+        }
+        failure
+    }
+
     /// The roster that was named, or that of the running `commons dev`.
     pub(crate) fn roster(&self) -> Result<Roster, Failure> {
         let dev = self.home.dev_roster();
@@ -85,7 +94,8 @@ impl Context {
         let passphrase = self.new_passphrase()?;
         let key = self.home.create_key(member, &passphrase)?;
         let path = self.home.key_file(member);
-        self.out.note(&format!("A new key `{member}` lies in {}. Keep its passphrase: nobody can reset it.", path.display()));
+        self.out
+            .note(&format!("A new key `{member}` lies in {}. Keep its passphrase: nobody can reset it.", path.display()));
         Ok(key)
     }
 
@@ -94,7 +104,10 @@ impl Context {
         let prompt = format!("New passphrase for the key `{member}` (at least {PASSPHRASE_CHARS} characters): ");
         let passphrase = self.passphrase(&prompt)?;
         if passphrase.chars().count() < PASSPHRASE_CHARS {
-            return Err(Failure::input("this passphrase is too short", format!("use at least {PASSPHRASE_CHARS} characters")));
+            return Err(Failure::input(
+                "this passphrase is too short",
+                format!("use at least {PASSPHRASE_CHARS} characters"),
+            ));
         }
         if !self.has_given_passphrase() && *self.prompt("The same again: ")? != *passphrase {
             return Err(Failure::input("the two passphrases differ; no key was made", "try again"));
@@ -109,8 +122,9 @@ impl Context {
     fn passphrase(&self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
         if let Some(path) = &self.passphrase_file {
             let bytes = Zeroizing::new(read_limited(path, 4096).map_err(|error| Failure::read(path, &error))?);
-            let text = std::str::from_utf8(&bytes)
-                .map_err(|_| Failure::input("the passphrase is not text in UTF-8", "write it as plain text").about(path.display()))?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| {
+                Failure::input("the passphrase is not text in UTF-8", "write it as plain text").about(path.display())
+            })?;
             return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
         }
         if let Ok(text) = std::env::var("COMMONS_PASSPHRASE") {

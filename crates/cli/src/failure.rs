@@ -50,10 +50,13 @@ impl Failure {
         Self { exit, code: code.to_owned(), what: what.to_owned(), hint: hint.to_owned() }
     }
 
-    /// Names the file or thing that the failure is about.
+    /// Names the file or thing that the failure is about, once.
     #[must_use]
     pub(crate) fn about(mut self, name: impl std::fmt::Display) -> Self {
-        self.what = format!("{name}: {}", self.what);
+        let prefix = format!("{name}: ");
+        if !self.what.starts_with(&prefix) {
+            self.what.insert_str(0, &prefix);
+        }
         self
     }
 
@@ -71,7 +74,9 @@ impl Failure {
     /// A file that cannot be written.
     pub(crate) fn write(path: &std::path::Path, error: &std::io::Error) -> Self {
         let hint = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "change the permissions of the folder, or set COMMONS_HOME to another one",
+            std::io::ErrorKind::PermissionDenied => {
+                "change the permissions of the folder, or set COMMONS_HOME to another one"
+            }
             std::io::ErrorKind::StorageFull => "make room on the disk",
             _ => "check the disk, or set COMMONS_HOME to another folder",
         };
@@ -106,8 +111,13 @@ impl From<types::Error> for Failure {
 
 impl From<biometric::Error> for Failure {
     fn from(error: biometric::Error) -> Self {
-        let code = if matches!(error, biometric::Error::Quality(_)) { "quality" } else { "input" };
-        Self::message(Exit::Input, code, &error.to_string())
+        let text = error.to_string();
+        match &error {
+            biometric::Error::Quality(_) => Self::message(Exit::Input, "quality", &text),
+            biometric::Error::Index { .. } => Self::input(text, "correct this line of the index and try again"),
+            biometric::Error::CaptureTable(_) => Self::input(text, "correct the profile file, or ask its author"),
+            _ => Self::message(Exit::Input, "input", &text),
+        }
     }
 }
 
@@ -121,5 +131,17 @@ mod tests {
         assert_eq!((failure.what.as_str(), failure.hint.as_str()), ("the file is torn", "copy it again. Now"));
         let failure = Failure::message(Exit::Input, "x", "No face was found. Look up");
         assert_eq!((failure.what.as_str(), failure.hint.as_str()), ("No face was found", "Look up"));
+    }
+
+    #[test]
+    fn exit_codes_tell_a_silence_from_a_lie_from_a_refusal() {
+        let node = types::NodeId::ALL[1];
+        let complaint = client::Complaint { node, fault: client::Fault::WrongSignature };
+        let lie = Failure::from(Error::Misbehaved { complaint });
+        assert_eq!((lie.exit, lie.what.as_str()), (Exit::Misbehaved, "node 2 sent an answer with a wrong signature"));
+        assert_eq!(Failure::from(Error::Unavailable { nodes: vec![node] }).exit, Exit::Unavailable);
+        let refused =
+            Failure::from(Error::Refused { node, code: "expired".to_owned(), detail: "too late; try again".to_owned() });
+        assert_eq!((refused.exit, refused.code.as_str(), refused.hint.as_str()), (Exit::Input, "expired", "try again"));
     }
 }

@@ -35,7 +35,8 @@ impl Home {
         let root = set("COMMONS_HOME")
             .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("trust-commons")))
             .or_else(|| set("HOME").map(|home| home.join(".local/share/trust-commons")));
-        let none = || Failure::input("this system names no home folder", "set COMMONS_HOME to a folder for your keys and receipts");
+        let none =
+            || Failure::input("this system names no home folder", "set COMMONS_HOME to a folder for your keys and receipts");
         Ok(Self { root: root.ok_or_else(none)? })
     }
 
@@ -53,7 +54,11 @@ impl Home {
     }
 
     /// Reads and opens a member's key; `None` when there is none yet.
-    pub(crate) fn open_key(&self, member: &str, passphrase: impl FnOnce() -> Result<Zeroizing<String>, Failure>) -> Result<Option<MemberKey>, Failure> {
+    pub(crate) fn open_key(
+        &self,
+        member: &str,
+        passphrase: impl FnOnce() -> Result<Zeroizing<String>, Failure>,
+    ) -> Result<Option<MemberKey>, Failure> {
         let path = self.key_file(member);
         let bytes = match read_limited(&path, KEY_FILE_BYTES) {
             Ok(bytes) => bytes,

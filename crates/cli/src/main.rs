@@ -43,7 +43,7 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|_| Failure::input("this system gave no threads to work with", "close other programs and try again"))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         match arguments.command {
             Command::Dev(args) => commands::dev::run(&context, args).await,
             Command::Enrol(args) if args.bulk.is_some() => commands::bulk::run(&context, args).await,
@@ -56,5 +56,6 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
             Command::Evaluate(args) => evaluate::run(&context, &args),
             Command::Completions(args) => Ok(commands::completions::run(out, &args)),
         }
-    })
+    });
+    result.map_err(|failure| context.explain(failure))
 }

@@ -48,7 +48,8 @@ impl Verdict {
     /// The histogram in one line of text, 16 columns.
     pub(crate) fn picture(&self) -> String {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let columns: Vec<u64> = self.histogram.chunks(self.histogram.len().div_ceil(16).max(1)).map(|c| c.iter().sum()).collect();
+        let columns: Vec<u64> =
+            self.histogram.chunks(self.histogram.len().div_ceil(16).max(1)).map(|c| c.iter().sum()).collect();
         let top = columns.iter().copied().max().unwrap_or(1).max(1);
         let bar = |&n: &u64| usize::try_from(n * 7 / top).ok().and_then(|i| BARS.get(i)).copied().unwrap_or(' ');
         columns.iter().map(bar).collect()
@@ -107,8 +108,16 @@ fn complementary_error(x: f64) -> f64 {
     let z = x.abs();
     let t = 1.0 / (1.0 + 0.5 * z);
     const FIT: [f64; 10] = [
-        -1.265_512_23, 1.000_023_68, 0.374_091_96, 0.096_784_18, -0.186_288_06, 0.278_868_07, -1.135_203_98, 1.488_515_87,
-        -0.822_152_23, 0.170_872_77,
+        -1.265_512_23,
+        1.000_023_68,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_203_98,
+        1.488_515_87,
+        -0.822_152_23,
+        0.170_872_77,
     ];
     let series = FIT.iter().rev().fold(0.0, |sum, c| sum * t + c);
     let tail = t * (-z * z + series).exp();

@@ -26,11 +26,6 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Whether the answer is one JSON object.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// The answer: `value` for programs, what `people` writes for people.
     pub(crate) fn answer(self, value: &Value, people: impl FnOnce(&mut Page)) {
         if self.json {
@@ -75,7 +70,9 @@ impl Output {
     pub(crate) fn bar(self, length: u64, what: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(length), self.target());
         let template = "{msg}  {bar:30.30/white.dim} {human_pos} of {human_len}  {per_sec}  {eta} left";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"),
+        );
         bar.set_message(what.to_owned());
         bar
     }

@@ -171,16 +171,20 @@ fn read_vector(path: &Path, row: Option<usize>) -> Result<Zeroizing<Vec<f64>>, F
 
 /// There is no such row.
 pub(crate) fn no_row(row: usize, rows: usize) -> Failure {
-    Failure::input(format!("there is no row {row}"), format!("rows are counted from 0; the last one is {}", rows.saturating_sub(1)))
+    Failure::input(
+        format!("there is no row {row}"),
+        format!("rows are counted from 0; the last one is {}", rows.saturating_sub(1)),
+    )
 }
 
 /// Quantises.
 pub(crate) fn from_vector(vector: &[f64], profile: &Profile) -> Result<Template, Failure> {
     match &profile.matching {
         Matching::Embedding(matching) => Ok(Template::from_embedding(vector, matching)?),
-        Matching::IrisCode(_) => {
-            Err(Failure::input(format!("`{}` matches iris codes, not vectors", profile.id), "give --iris and --masks instead"))
-        }
+        Matching::IrisCode(_) => Err(Failure::input(
+            format!("`{}` matches iris codes, not vectors", profile.id),
+            "give --iris and --masks instead",
+        )),
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
 /// Local time with its zone.
 pub(crate) fn time(at: UnixSeconds) -> String {
     let timestamp = i64::try_from(at).ok().and_then(|at| Timestamp::from_second(at).ok());
-    timestamp.map_or_else(|| "-".to_owned(), |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
+    timestamp
+        .map_or_else(|| "-".to_owned(), |at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
 }
 
 /// `node 2`, `nodes 1 and 3`.
@@ -61,7 +62,10 @@ mod tests {
 
     #[test]
     fn counts_are_grouped() {
-        assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [count(0), count(999), count(1000), count(1_234_567)],
+            ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]
+        );
         assert_eq!(counted(1, "record", "records"), "1 record");
     }
 

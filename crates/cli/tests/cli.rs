@@ -1,11 +1,10 @@
-//! Transcripts: what `commons` prints, word for word.
+//! Transcripts: what `commons` prints, word for word. After a change of words: `TRYCMD=overwrite cargo test -p cli --test cli`.
 
 #[test]
 fn transcripts() {
-    // Any folder that does not exist: nothing in these transcripts writes.
-    let home = std::env::temp_dir().join("commons-transcripts-have-no-home");
+    let home = tempfile::tempdir().expect("a temporary folder");
     trycmd::TestCases::new()
-        .env("COMMONS_HOME", home.to_string_lossy())
+        .env("COMMONS_HOME", home.path().to_string_lossy())
         .env("COMMONS_ASSETS", "no-assets-here")
         .env("COMMONS_PASSPHRASE", "correct horse battery")
         .env("NO_COLOR", "1")

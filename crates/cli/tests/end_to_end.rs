@@ -194,7 +194,8 @@ fn a_bulk_enrolment_finds_twins_and_is_continued_after_a_kill() {
     let lines: Vec<String> = people.iter().enumerate().map(|(row, n)| format!("{row},P{n},{row}\n")).collect();
     std::fs::write(dev.path("i.csv"), format!("row,subject,sample\n{}", lines.concat())).unwrap();
     let (index, templates) = (dev.path("i.csv"), dev.path("t.npy"));
-    let bulk = ["enrol", "--bulk", &index.to_string_lossy(), "--templates", &templates.to_string_lossy(), "--in-flight", "4"];
+    let bulk =
+        ["enrol", "--bulk", &index.to_string_lossy(), "--templates", &templates.to_string_lossy(), "--in-flight", "4"];
 
     let mut first = dev.command(&bulk).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = || std::fs::read_dir(dev.path("bulk/me")).ok().and_then(|mut files| Some(files.next()?.ok()?.path()));

@@ -195,7 +195,8 @@ mod tests {
         let key = MemberKey::from_random(&[1; 32]);
         let (here, there) = (Digest([1; 32]), Digest([2; 32]));
         let public = |key: &SigningKey| key.verifying_key().to_bytes();
-        let keys = [key.device(&here), key.device(&there), key.bulk_device(&here, &here, 0), key.bulk_device(&here, &here, 1)];
+        let keys =
+            [key.device(&here), key.device(&there), key.bulk_device(&here, &here, 0), key.bulk_device(&here, &here, 1)];
         for (i, one) in keys.iter().enumerate() {
             for other in keys.iter().skip(i + 1) {
                 assert_ne!(public(one), public(other));

@@ -68,7 +68,10 @@ impl Tally {
     pub(crate) fn silent(&self) -> Vec<NodeId> {
         let silent = |node: &NodeId| {
             let reply = self.latest.get(node.index()).and_then(Option::as_ref);
-            !matches!(reply, Some(Reply::Valid(()) | Reply::Invalid(_) | Reply::Later { .. } | Reply::Refused { .. } | Reply::NotFound))
+            !matches!(
+                reply,
+                Some(Reply::Valid(()) | Reply::Invalid(_) | Reply::Later { .. } | Reply::Refused { .. } | Reply::NotFound)
+            )
         };
         NodeId::ALL.into_iter().filter(silent).collect()
     }

@@ -5,6 +5,7 @@
 //! rows with their certificates; a row missing from it costs one more question, never a second enrolment.
 
 mod journal;
+mod pace;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use types::{Digest, limits};
 use zeroize::Zeroizing;
 
 use self::journal::{Journal, Row};
+use self::pace::Pace;
 use crate::args::{Enrol, Subjects};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -50,8 +52,10 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
     bar.reset_eta();
 
     let started = Instant::now();
+    let pace = Arc::new(Pace::new(started));
     let mut running: JoinSet<Result<(usize, Row), Failure>> = JoinSet::new();
-    let mut waiting = work.entries.iter().filter(|entry| !tally.known.contains_key(&entry.row)).map(|entry| entry.row).collect::<Vec<_>>();
+    let mut waiting =
+        work.entries.iter().filter(|entry| !tally.known.contains_key(&entry.row)).map(|entry| entry.row).collect::<Vec<_>>();
     waiting.reverse();
     let result = loop {
         while running.len() < usize::from(args.in_flight)
@@ -66,10 +70,12 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
                 Ok(template) => {
                     let device = key.bulk_device(&commons, &work.job, row as u64);
                     let values = Zeroizing::new(template.input_values());
-                    let (client, profile, note) = (client.clone(), work.profile.id.clone(), args.note.clone());
+                    let (client, profile, note) =
+                        (client.clone(), work.profile.id.clone(), args.note.clone().unwrap_or_default());
+                    let pace = pace.clone();
                     running.spawn(async move {
                         let template = request::Template { profile: &profile, values: &values };
-                        enrol_row(&client, &device, &template, &note, continued).await.map(|outcome| (row, outcome))
+                        enrol_row(&client, &device, &template, &note, &pace, continued).await.map(|outcome| (row, outcome))
                     });
                 }
             }
@@ -86,7 +92,9 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
                 bar.inc(1);
             }
             Some(Ok(Err(failure))) => break Err(failure),
-            Some(Err(_)) => break Err(Failure::input("a row could not be worked on", "run the same command again to continue")),
+            Some(Err(_)) => {
+                break Err(Failure::input("a row could not be worked on", "run the same command again to continue"));
+            }
         }
     };
     running.abort_all();
@@ -112,6 +120,7 @@ async fn enrol_row(
     device: &SigningKey,
     template: &request::Template<'_>,
     note: &str,
+    pace: &Pace,
     mut uncertain: bool,
 ) -> Result<Row, Failure> {
     let started = Instant::now();
@@ -119,17 +128,26 @@ async fn enrol_row(
     let (template_profile, values) = (template.profile, template.values);
     loop {
         let template = request::Template { profile: template_profile, values };
+        pace.turn().await;
         match client.enrol(device, template, note).await {
             Ok(proof) => match proof.outcome() {
                 Outcome::Enrolled { .. } => return Ok(Row::Enrolled(Some(proof.certificate))),
                 Outcome::InvalidTemplate => return Ok(Row::Invalid(proof.certificate)),
                 // An earlier try may have been decided first, and be what this one matched.
-                _ if uncertain && client.status(device).await?.has_record(Some(template_profile)) => return Ok(Row::Enrolled(None)),
+                _ if uncertain && client.status(device).await?.has_record(Some(template_profile)) => {
+                    return Ok(Row::Enrolled(None));
+                }
                 _ => return Ok(Row::Duplicate(proof.certificate)),
             },
             // The key is of this row alone: an earlier try was decided while nobody listened.
             Err(Error::Refused { code, .. }) if uncertain && code == "already-enrolled" => return Ok(Row::Enrolled(None)),
             Err(error @ (Error::Unavailable { .. } | Error::TryAgain { .. } | Error::Undecided { .. })) => {
+                // A limit on requests is no outage: slow down, however long the whole then takes.
+                if matches!(&error, Error::TryAgain { code, .. } if code == "rate-limited") {
+                    pace.complained(Instant::now());
+                    uncertain = true;
+                    continue;
+                }
                 if started.elapsed() > PATIENCE {
                     let mut failure = Failure::from(error);
                     "run the same command again to continue".clone_into(&mut failure.hint);
@@ -254,7 +272,8 @@ impl Tally {
     /// Starts from the journal, ignoring rows that are not part of this run.
     fn new(entries: &[Entry], done: Vec<(usize, Row)>) -> Self {
         let rows: HashSet<usize> = entries.iter().map(|entry| entry.row).collect();
-        let known = done.iter().filter(|(row, _)| rows.contains(row)).map(|(row, outcome)| (*row, Kept::of(outcome))).collect();
+        let known =
+            done.iter().filter(|(row, _)| rows.contains(row)).map(|(row, outcome)| (*row, Kept::of(outcome))).collect();
         Self { known }
     }
     fn add(&mut self, row: usize, outcome: Row) {
@@ -307,12 +326,19 @@ fn report(context: &Context, summary: &Summary, profile: &Profile, run: &Run<'_>
     context.out.answer(&facts, |page| {
         page.headline(true, &format!("All {} are done.", words::counted(summary.done, "row", "rows")));
         page.row("enrolled", words::count(summary.enrolled));
-        page.row("duplicates", format!("{}  refused: a matching template was enrolled already", words::count(summary.duplicates)));
+        page.row(
+            "duplicates",
+            format!("{}  refused: a matching template was enrolled already", words::count(summary.duplicates)),
+        );
         page.row("invalid", format!("{}  no templates of `{}`", words::count(summary.invalid), profile.id));
         page.row("subjects", format!("{} in the index", words::count(summary.subjects)));
-        page.row("", format!("{} refused altogether: each of their samples matched somebody", words::count(summary.subjects_refused)));
+        page.row(
+            "",
+            format!("{} refused altogether: each of their samples matched somebody", words::count(summary.subjects_refused)),
+        );
         page.row("", format!("{} second samples not recognised as duplicates", words::count(summary.duplicates_missed)));
-        let earlier = if run.before > 0 { format!("; {} were done before", words::count(run.before as u64)) } else { String::new() };
+        let earlier =
+            if run.before > 0 { format!("; {} were done before", words::count(run.before as u64)) } else { String::new() };
         page.row("time", format!("{} s, {} a second{earlier}", words::figure(run.seconds), words::figure(rate)));
         page.row("journal", run.journal.display());
     });

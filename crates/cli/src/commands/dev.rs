@@ -77,7 +77,8 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
 /// The nodes' logs, where COMMONS_LOG asks for them; errors always.
 fn log_to_stderr() {
     let filter = std::env::var("COMMONS_LOG").unwrap_or_else(|_| "error".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
@@ -100,7 +101,10 @@ async fn refuse_a_second_one(context: &Context) -> Result<(), Failure> {
     let Ok(roster) = read_roster(&path) else { return Ok(()) };
     let Ok(client) = NativeClient::connect(roster) else { return Ok(()) };
     if client.public_facts().await.iter().any(Result::is_ok) {
-        return Err(Failure::input("a `commons dev` is running already", "stop it first, or set COMMONS_HOME to another folder"));
+        return Err(Failure::input(
+            "a `commons dev` is running already",
+            "stop it first, or set COMMONS_HOME to another folder",
+        ));
     }
     Ok(())
 }
@@ -133,7 +137,8 @@ fn again(folder: &Path, roster_path: PathBuf, profiles: &[Profile]) -> Result<Lo
         let http = entry.and_then(|entry| address(&entry.url));
         let peer = entry.and_then(|entry| address(&entry.peer_address));
         let (Some(http), Some(peer)) = (http, peer) else {
-            return Err(Failure::input("this roster is not of a `commons dev`", "use another --data-dir").about(roster_path.display()));
+            return Err(Failure::input("this roster is not of a `commons dev`", "use another --data-dir")
+                .about(roster_path.display()));
         };
         let listeners = Listeners { http: listen(http)?, peer: listen(peer)? };
         Ok((config(folder, &roster_path, id, http, peer)?, listeners))
@@ -152,7 +157,8 @@ async fn at_ports(folder: &Path, roster_path: PathBuf, profiles: Vec<Profile>, b
             let port = base.checked_add(u16::from(2 * (id.number() - 1) + offset));
             port.ok_or_else(|| Failure::input("--port-base is too large", "use at most 65530"))
         };
-        let (http, peer) = (SocketAddr::from((Ipv4Addr::LOCALHOST, port(0)?)), SocketAddr::from((Ipv4Addr::LOCALHOST, port(1)?)));
+        let (http, peer) =
+            (SocketAddr::from((Ipv4Addr::LOCALHOST, port(0)?)), SocketAddr::from((Ipv4Addr::LOCALHOST, port(1)?)));
         let listeners = Listeners { http: listen(http)?, peer: listen(peer)? };
         let facts = Facts {
             node: id,
@@ -188,7 +194,8 @@ fn config(folder: &Path, roster: &Path, id: NodeId, http: SocketAddr, peer: Sock
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let taken = |_| Failure::input(format!("{address} is taken by another program"), "choose another --port-base, or leave it out");
+    let taken =
+        |_| Failure::input(format!("{address} is taken by another program"), "choose another --port-base, or leave it out");
     TcpListener::bind(address).map_err(taken)
 }
 
@@ -212,7 +219,10 @@ async fn ready(nodes: &[Node]) -> Result<(), Failure> {
         match nodes.iter().find_map(|node| node.ready().err()) {
             None => return Ok(()),
             Some(reason) if begun.elapsed() > START => {
-                return Err(Failure::input(format!("the nodes do not get ready: {reason}"), "run it with COMMONS_LOG=info and see why"));
+                return Err(Failure::input(
+                    format!("the nodes do not get ready: {reason}"),
+                    "run it with COMMONS_LOG=info and see why",
+                ));
             }
             Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }

@@ -1,10 +1,10 @@
 //! `commons inspect`: what each node actually stores about me, and the proof that it is noise.
 
 use serde_json::{Value, json};
+use types::NodeId;
 use types::message::{MemberStatement, RecordStatement};
 use types::profile::Profile;
 use types::roster::Roster;
-use types::NodeId;
 
 use crate::commands::status::{conclude, node_facts, node_label, worst};
 use crate::context::Context;
@@ -31,7 +31,12 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
         .map(|sample| noise::test(&sample.values))
         .collect();
     let noise = !verdicts.is_empty() && verdicts.iter().all(Verdict::is_noise);
-    let plain = statements.valid().filter_map(|s| s.member.as_ref()).flat_map(|m| &m.records).next().and_then(|r| reference(roster, r));
+    let plain = statements
+        .valid()
+        .filter_map(|s| s.member.as_ref())
+        .flat_map(|m| &m.records)
+        .next()
+        .and_then(|r| reference(roster, r));
     let facts = json!({
         "commons": roster.commons,
         "member": statements.valid().find_map(|s| s.member.as_ref()).map(|m| m.member),
@@ -91,7 +96,10 @@ fn headline(page: &mut Page, noise: bool) {
 fn node_page(page: &mut Page, member: &MemberStatement) {
     page.row("about you", format!("{} bytes in rows that name your key or member id", words::count(member.metadata_bytes)));
     for record in &member.records {
-        page.row(record.profile.as_str(), format!("{} bytes of share, since {}", words::count(record.share_bytes), words::time(record.since)));
+        page.row(
+            record.profile.as_str(),
+            format!("{} bytes of share, since {}", words::count(record.share_bytes), words::time(record.since)),
+        );
         if let Some(sample) = &record.sample {
             verdict_rows(page, &noise::test(&sample.values));
         }
@@ -103,14 +111,31 @@ fn verdict_rows(page: &mut Page, verdict: &Verdict) {
     let sign = |good: bool| if good { "✓" } else { "✗" };
     let bytes = words::count(verdict.bytes as u64);
     let values = if verdict.histogram.len() == 256 { "byte values" } else { "half-byte values" };
-    page.row("values", format!("{}  how often each of {} {values} occurs, in {bytes} bytes", verdict.picture(), verdict.histogram.len()));
+    page.row(
+        "values",
+        format!("{}  how often each of {} {values} occurs, in {bytes} bytes", verdict.picture(), verdict.histogram.len()),
+    );
     let (chi, degrees, p) = (words::figure(verdict.chi_square), verdict.degrees, words::probability(verdict.p_value));
     let even = if verdict.even() { "all equally often, as in noise" } else { "some far more often than others: not noise" };
     page.row("", format!("{} {even} (chi-square {chi} on {degrees} degrees of freedom, p {p})", sign(verdict.even())));
     let independent = if verdict.independent() { "no byte tells of the next" } else { "bytes tell of the next: not noise" };
-    page.row("", format!("{} {independent} (serial correlation {})", sign(verdict.independent()), words::figure(verdict.serial_correlation)));
+    page.row(
+        "",
+        format!(
+            "{} {independent} (serial correlation {})",
+            sign(verdict.independent()),
+            words::figure(verdict.serial_correlation)
+        ),
+    );
     let compress = if verdict.incompressible() { "cannot be compressed" } else { "can be compressed: not noise" };
-    page.row("", format!("{} {compress} (to {} % of its size)", sign(verdict.incompressible()), words::figure(100.0 * verdict.compressed)));
+    page.row(
+        "",
+        format!(
+            "{} {compress} (to {} % of its size)",
+            sign(verdict.incompressible()),
+            words::figure(100.0 * verdict.compressed)
+        ),
+    );
 }
 
 fn verdict_facts(verdict: &Verdict) -> Value {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use client::Proof;
 use client::answer::outcome_name;
 use client::native::NativeClient;
-use client::Proof;
 use serde_json::{Value, json};
 use types::api::to_base64;
 use types::message::Outcome;
@@ -16,7 +16,13 @@ use crate::output::Page;
 use crate::words;
 
 /// Writes the receipt and tells of nodes that were silent or sent nonsense. Returns where it lies.
-pub(crate) fn keep(context: &Context, client: &NativeClient, action: &str, note: &str, proof: &Proof) -> Result<PathBuf, Failure> {
+pub(crate) fn keep(
+    context: &Context,
+    client: &NativeClient,
+    action: &str,
+    note: &str,
+    proof: &Proof,
+) -> Result<PathBuf, Failure> {
     for complaint in &proof.complaints {
         let text = "The decision stands, it has all three signatures; tell the operator of that node.";
         context.out.warn(&format!("{complaint}. {text}"));

@@ -34,7 +34,10 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
                 page.row("member", member.member);
                 page.row("since", words::time(member.since));
             }
-            None => page.headline(false, &format!("No node knows this key as a member of \"{}\".", client.commons().roster().commons)),
+            None => page.headline(
+                false,
+                &format!("No node knows this key as a member of \"{}\".", client.commons().roster().commons),
+            ),
         }
         page.heading("Each node, in its own signed words");
         for (node, statement) in NodeId::ALL.into_iter().zip(&statements.nodes) {
@@ -82,7 +85,8 @@ pub(crate) fn worst(statements: &Statements) -> Error {
 
 /// `node 1 (operator)`, cut to the column.
 pub(crate) fn node_label(roster: &Roster, node: NodeId) -> String {
-    let operator = roster.node(node).map(|entry| entry.operator.chars().filter(|c| !c.is_control()).take(24).collect::<String>());
+    let operator =
+        roster.node(node).map(|entry| entry.operator.chars().filter(|c| !c.is_control()).take(24).collect::<String>());
     match operator {
         Some(operator) if !operator.is_empty() && operator != format!("node {node}") => format!("node {node}, {operator}"),
         _ => format!("node {node}"),

@@ -15,14 +15,15 @@ pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure
     let sample = sample::read(context, &roster, &args.sample)?;
     let (client, device) = context.member(false)?;
 
+    let note = args.note.as_deref().unwrap_or_default();
     let values = Zeroizing::new(sample.template.input_values());
     let spinner = context.out.spinner("Split among three nodes; comparing with your record on shares");
     let template = Template { profile: &sample.profile, values: &values };
-    let proof = client.verify(&device, template, &args.note).await;
+    let proof = client.verify(&device, template, note).await;
     spinner.finish_and_clear();
     let proof = proof?;
 
-    let path = receipt::keep(context, &client, "verify", &args.note, &proof)?;
+    let path = receipt::keep(context, &client, "verify", note, &proof)?;
     let mut facts = receipt::facts(&proof, &path);
     if let Some(object) = facts.as_object_mut() {
         object.insert("profile".to_owned(), serde_json::json!(sample.profile));

@@ -14,7 +14,8 @@ pub(crate) async fn run(context: &Context, args: Withdraw) -> Result<Exit, Failu
     let (client, device) = context.member(false)?;
     if !args.yes {
         let what = profile.as_ref().map_or_else(|| "all your records".to_owned(), |id| format!("your record `{id}`"));
-        let question = format!("Erase {what} in \"{}\" on all three nodes? It cannot be undone.", client.commons().roster().commons);
+        let question =
+            format!("Erase {what} in \"{}\" on all three nodes? It cannot be undone.", client.commons().roster().commons);
         if !context.confirm(&question, "--yes")? {
             return Err(Failure::input("nothing was withdrawn", "run it again and answer y if you want to"));
         }

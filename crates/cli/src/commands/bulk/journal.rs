@@ -46,7 +46,8 @@ impl Journal {
         }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(write)?;
         file.try_lock().map_err(|_| {
-            Failure::input("another process is working on the same bulk file", "wait for it, or stop it first").about(path.display())
+            Failure::input("another process is working on the same bulk file", "wait for it, or stop it first")
+                .about(path.display())
         })?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(|error| Failure::read(path, &error))?;
@@ -105,7 +106,8 @@ fn parse(line: &str) -> Option<(usize, Row)> {
 
 fn damaged(path: &Path, line: usize) -> Failure {
     let what = format!("line {line} of this journal is damaged");
-    Failure::input(what, "delete the file and run the command again; rows that are enrolled already are recognised").about(path.display())
+    Failure::input(what, "delete the file and run the command again; rows that are enrolled already are recognised")
+        .about(path.display())
 }
 
 #[cfg(test)]
@@ -116,7 +118,15 @@ mod tests {
 
     fn certificate(batch: u64) -> Certificate {
         let (operation, request) = (OperationId([1; 16]), Digest([2; 32]));
-        let decision = Decision { version: 1, commons: Digest([3; 32]), operation, request, batch, decided_at: 5, outcome: Outcome::Duplicate };
+        let decision = Decision {
+            version: 1,
+            commons: Digest([3; 32]),
+            operation,
+            request,
+            batch,
+            decided_at: 5,
+            outcome: Outcome::Duplicate,
+        };
         Certificate { decision, signatures: [Signature([4; 64]); 3] }
     }
 

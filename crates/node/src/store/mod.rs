@@ -17,6 +17,7 @@
 //! Out of scope: what a decision means (`app`).
 
 mod batch;
+mod import;
 mod meta;
 pub mod segment;
 #[cfg(test)]

@@ -247,3 +247,33 @@ async fn operation_ids_are_noted_once_and_forgotten_in_time() {
     store.forget(15).await.unwrap();
     assert_eq!(store.note_operations(&[(one, 10), (two, 20)]).await.unwrap(), [true, false]);
 }
+
+#[tokio::test]
+async fn imported_records_are_searched_after_the_next_start() {
+    let dir = created().await;
+    let profile = Profile::from_toml(PROFILE).unwrap();
+    let records = |range: std::ops::Range<u8>| -> Vec<RecordShare> { range.map(values).collect() };
+    for range in [0..3, 3..4, 4..9] {
+        let store = open(&dir).await.unwrap();
+        store.import(&profile.id, records(range)).await.unwrap();
+        store.import(&profile.id, Vec::new()).await.unwrap();
+        store.close().await;
+    }
+    let store = open(&dir).await.unwrap();
+    let gallery = store.gallery(&profile).await.unwrap();
+    assert_eq!((gallery.len(), store.record_counts().await.unwrap()[0].1), (9, 9));
+    for slot in 0..9 {
+        assert_eq!(gallery.record(slot), values(u8::try_from(slot).unwrap()).values());
+    }
+}
+
+#[tokio::test]
+async fn a_commons_with_real_keys_imports_nothing() {
+    let dir = created().await;
+    let mut roster = roster(1);
+    roster.throw_away = false;
+    let store = Store::open(dir.path(), node(), &roster).await.unwrap();
+    let refused = store.import(&profile(), vec![values(1)]).await;
+    assert!(matches!(refused, Err(Error::Config { .. })));
+    assert_eq!(store.record_counts().await.unwrap()[0].1, 0);
+}

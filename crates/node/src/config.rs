@@ -55,6 +55,7 @@ pub struct HttpConfig {
     pub cert_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+    pub forwarded_for: bool,
     pub connections: u32,
     pub concurrent_requests: u32,
     pub request_timeout_ms: u64,

@@ -33,7 +33,8 @@ const EXAMPLES: &str = "\
 Set up a commons (each operator runs the first line on their own machine):
   commons-node init --data-dir /var/lib/commons-node --id 1 --operator \"Red Cross Geneva\" \\
       --url https://one.example:8443 --peer-address one.example:9443
-  commons-node roster --commons \"Lake village\" --profile face.toml card1.toml card2.toml card3.toml > roster.toml
+  commons-node roster --commons \"Lake village\" --profile face.toml \\
+      card1.toml card2.toml card3.toml > roster.toml
   commons-node check --config node.toml
   commons-node run --config node.toml";
 

@@ -10,13 +10,13 @@ mod openapi;
 mod problem;
 mod server;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -39,20 +39,15 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     limits: RateLimits,
     in_progress: Semaphore,
+    forwarded_for: bool,
     timeout: Duration,
 }
 
 impl Api {
     pub(crate) fn new(app: App, peers: Arc<Peers>, metrics: Arc<Metrics>, config: &HttpConfig) -> Arc<Self> {
         let in_progress = Semaphore::new(config.concurrent_requests as usize);
-        Arc::new(Self {
-            app,
-            peers,
-            metrics,
-            limits: RateLimits::new(config),
-            in_progress,
-            timeout: config.request_timeout(),
-        })
+        let (limits, forwarded_for, timeout) = (RateLimits::new(config), config.forwarded_for, config.request_timeout());
+        Arc::new(Self { app, peers, metrics, limits, in_progress, forwarded_for, timeout })
     }
 
     /// Housekeeping, now and then.
@@ -87,7 +82,7 @@ async fn bound(State(api): State<Arc<Api>>, request: Request, next: Next) -> Res
         return next.run(request).await;
     }
     if let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
-        && let Err(failure) = api.limits.address(address.ip())
+        && let Err(failure) = api.limits.address(whose(address.ip(), request.headers(), api.forwarded_for))
     {
         return failure.into_response();
     }
@@ -100,6 +95,16 @@ async fn bound(State(api): State<Arc<Api>>, request: Request, next: Next) -> Res
         Ok(response) => response,
         Err(_) => Failure::from(crate::Error::InDoubt).into_response(),
     }
+}
+
+/// The address that a request counts for: that of the connection, or what a trusted proxy on this machine says. Only the last
+/// entry of the header is the proxy's own; the others are whatever the client sent.
+fn whose(connection: IpAddr, headers: &HeaderMap, forwarded_for: bool) -> IpAddr {
+    if !forwarded_for || !connection.to_canonical().is_loopback() {
+        return connection;
+    }
+    let last = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    last.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).unwrap_or(connection)
 }
 
 /// Figures and headers.
@@ -129,4 +134,38 @@ async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> R
 /// The panic itself is printed by the panic hook, without the request.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     Failure::from(crate::Error::Internal { what: "a call panicked" }).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_on_this_machine_may_name_another_address() {
+        let (proxy, client) = ("127.0.0.1".parse().unwrap(), "192.0.2.7".parse::<IpAddr>().unwrap());
+        let mut headers = HeaderMap::new();
+        assert_eq!(whose(proxy, &headers, true), proxy);
+        headers.append("x-forwarded-for", HeaderValue::from_static("10.0.0.1"));
+        headers.append("x-forwarded-for", HeaderValue::from_static("10.0.0.2, 192.0.2.7"));
+        assert_eq!(whose(proxy, &headers, true), client);
+        assert_eq!(whose(proxy, &headers, false), proxy);
+        let outside = "198.51.100.1".parse().unwrap();
+        assert_eq!(whose(outside, &headers, true), outside);
+        headers.append("x-forwarded-for", HeaderValue::from_static("nonsense"));
+        assert_eq!(whose(proxy, &headers, true), proxy);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_document_without_its_text() {
+        let calls: Router = Router::new().route("/", get(async || -> &'static str { panic!("a secret") }));
+        let response = calls.layer(CatchPanicLayer::custom(panicked)).oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("a secret"));
+    }
 }

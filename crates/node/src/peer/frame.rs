@@ -200,17 +200,38 @@ mod tests {
     #[tokio::test]
     async fn oversized_and_unknown_frames_are_refused_before_the_body() {
         let head = |length: u32, kind: u8| [&length.to_le_bytes()[..], &[kind]].concat();
-        let cases = [(u32::MAX, CONTROL), (limits::PEER_FRAME_BYTES as u32 + 2, CONTROL), (2, PING), (2000, HELLO)];
+        let cases =
+            [(u32::MAX, CONTROL), (u32::try_from(limits::PEER_FRAME_BYTES).unwrap() + 2, CONTROL), (2, PING), (2000, HELLO)];
         for (length, kind) in cases {
             let refused = Frame::read(&mut head(length, kind).as_slice(), IDLE).await;
             assert!(matches!(refused, Err(Fault::FrameTooLarge { .. })), "{length} {kind}");
         }
-        let data = (DATA_HEADER + SESSION_FRAME_BYTES + 2) as u32;
+        let data = u32::try_from(DATA_HEADER + SESSION_FRAME_BYTES + 2).unwrap();
         let refused = Frame::read(&mut head(data, DATA).as_slice(), IDLE).await;
         assert!(matches!(refused, Err(Fault::FrameTooLarge { .. })));
         assert!(matches!(Frame::read(&mut head(1, 99).as_slice(), IDLE).await, Err(Fault::UnknownFrame { kind: 99 })));
         for (length, kind) in [(0, PING), (1, CONTROL), (16, CLOSE), (20, CREDIT), (21, DATA)] {
             assert!(matches!(Frame::read(&mut head(length, kind).as_slice(), IDLE).await, Err(Fault::Malformed)));
+        }
+    }
+
+    #[tokio::test]
+    async fn no_bytes_panic_the_reader() {
+        use rand_chacha::ChaCha20Rng;
+        use rand_chacha::rand_core::{Rng, SeedableRng};
+        let mut rng = ChaCha20Rng::seed_from_u64(7);
+        for round in 0..20_000_u32 {
+            let mut bytes = vec![0; (round % 90) as usize];
+            rng.fill_bytes(&mut bytes);
+            // Half of them get a plausible head.
+            if let (0, Some(head)) = (round % 2, bytes.first_chunk_mut::<5>()) {
+                *head = [head[0] % 64, 0, 0, 0, head[4] % 7];
+            }
+            if let Ok(frame) = Frame::read(&mut bytes.as_slice(), IDLE).await {
+                let mut again = Vec::new();
+                frame.write(&mut again).await.unwrap();
+                assert!(bytes.starts_with(&again), "one frame has one encoding");
+            }
         }
     }
 

@@ -10,10 +10,15 @@
 mod connection;
 mod fault;
 mod frame;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod hello;
 #[cfg(test)]
 mod tests;
 mod tls;
+
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::{read_frames, sample_frames};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -43,7 +48,7 @@ pub(crate) use tls::key_digest;
 /// First and longest pause between two attempts to dial.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Connections that have not yet proved a key.
-const HANDSHAKES: usize = 16;
+const HANDSHAKES: usize = 64;
 
 /// The links of one node. Stops when told to, not when dropped.
 pub struct Peers {

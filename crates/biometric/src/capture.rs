@@ -86,6 +86,12 @@ impl FaceEmbedding {
     }
 }
 
+/// Decodes a picture and forgets it: what the fuzz target of the decoder calls.
+#[cfg(feature = "fuzzing")]
+pub fn decode_only(bytes: &[u8]) {
+    let _ = Picture::decode(bytes);
+}
+
 impl Capturer {
     /// Checks every model against its SHA-256 in the profile and loads it.
     ///
@@ -112,10 +118,17 @@ impl Capturer {
     /// [`Error::Quality`] with what to do; [`Error::Model`] if a model misbehaves.
     pub fn embedding(&self, bytes: &[u8]) -> Result<FaceEmbedding, Error> {
         let picture = Picture::decode(bytes)?;
-        let (face, points) = self.the_one_face(&picture)?;
+        let face = self.the_one_face(&picture)?;
+        let (points, unsteadiness) = self.landmarks.points(&picture, &face)?;
+        // Landmarks this unsteady are rare on upright faces, and usual on faces that are not: then it is worth to look again.
+        if unsteadiness > self.settings.quality.unsteadiness_max / 2.0
+            && let Some(error) = self.upright_when_turned(&picture, unsteadiness / 2.0)?
+        {
+            return Err(error.into());
+        }
         let transform = align::Similarity::between(&points, &align::ARCFACE);
         let aligned = transform.warp(&picture, self.settings.embed.size);
-        let quality = Quality::measure(&face, &points, &aligned, &picture);
+        let quality = Quality { unsteadiness, ..Quality::measure(&face, &points, &aligned, &picture) };
         quality.check(&self.settings.quality)?;
         let values = self.embed(&aligned)?;
         Ok(FaceEmbedding { values, quality })
@@ -129,26 +142,39 @@ impl Capturer {
         Template::from_embedding(self.embedding(bytes)?.values(), &self.matching)
     }
 
-    /// The one face and its five points, in coordinates of the picture.
-    fn the_one_face(&self, picture: &Picture) -> Result<(detect::Face, align::FivePoints), Error> {
+    fn the_one_face(&self, picture: &Picture) -> Result<detect::Face, Error> {
         let faces = self.detector.faces(picture)?;
         match faces.as_slice() {
             [] => Err(self.why_no_face(picture)?.into()),
-            [face] => Ok((*face, self.landmarks.points(picture, face)?)),
+            [face] => Ok(*face),
             _ => Err(QualityError::SeveralFaces { found: faces.len() }.into()),
         }
     }
 
-    /// A picture without a face may lie on its side.
+    /// A picture without a face may be too dark, or lie on its side.
     fn why_no_face(&self, picture: &Picture) -> Result<QualityError, Error> {
+        let (brightness, limits) = (picture.mean_brightness(), &self.settings.quality);
+        if brightness < limits.brightness_min {
+            return Ok(QualityError::TooDark);
+        }
+        if brightness > limits.brightness_max {
+            return Ok(QualityError::TooBright);
+        }
+        Ok(self.upright_when_turned(picture, limits.unsteadiness_max)?.unwrap_or(QualityError::NoFace))
+    }
+
+    /// Whether a face stands upright, with landmarks steadier than `unsteadiness`, once the picture is turned.
+    fn upright_when_turned(&self, picture: &Picture, unsteadiness: f32) -> Result<Option<QualityError>, Error> {
         let mut turned = picture.quarter_turn();
-        for degrees in [90.0, 180.0, 270.0] {
-            if self.detector.faces(&turned)?.iter().any(|face| face.score > 0.9) {
-                return Ok(QualityError::NotUpright { degrees });
+        for degrees in [90.0, 180.0, 90.0] {
+            if let [face] = self.detector.faces(&turned)?.as_slice()
+                && self.landmarks.points(&turned, face)?.1 < unsteadiness
+            {
+                return Ok(Some(QualityError::NotUpright { degrees }));
             }
             turned = turned.quarter_turn();
         }
-        Ok(QualityError::NoFace)
+        Ok(None)
     }
 
     fn embed(&self, aligned: &Picture) -> Result<Vec<f32>, Error> {

@@ -163,12 +163,17 @@ pub enum QualityError {
     /// The head, or the picture, is tilted or lies on its side.
     #[error("The face is tilted by {degrees:.0} degrees. Hold the camera and your head upright, or turn the picture")]
     NotUpright {
-        /// Tilt of the line between the eyes, in whole turns of the picture where it lies on its side.
+        /// Tilt of the line between the eyes, 90 or 180 where the picture must be turned.
         degrees: f32,
     },
     /// The head is turned away.
     #[error("The face is turned to the side. Look straight into the camera")]
     NotFrontal,
+    /// The landmarks of the face cannot be made out.
+    #[error(
+        "The face cannot be made out. Take off sunglasses, let nothing cover your face, and look straight into the camera"
+    )]
+    Unclear,
     /// Too little detail.
     #[error("The face is blurred. Hold the camera still, wipe its lens, and let it focus on your face")]
     Blurred,

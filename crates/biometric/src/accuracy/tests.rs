@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::*;

@@ -1,8 +1,8 @@
 //! Finding faces.
 //!
 //! The detector sees the whole picture squeezed to its input size. Faces that fill the frame lie outside what it was trained
-//! on (it finds parts of them, or two), so a picture that is small, or in which it does not find exactly one face of moderate
-//! size, is looked at again with a margin around it, and the second look counts if it finds anything.
+//! on: it finds parts of them, or two. So unless it finds exactly one face of moderate size and is sure of it, it looks again
+//! at the picture with a margin around it, and the second look counts if it finds anything.
 
 use super::network::{self, Network};
 use super::picture::{Picture, Rectangle, side};
@@ -49,13 +49,15 @@ impl Face {
     }
 }
 
-/// A picture with a side below this many pixels is likely to be a face cut out before.
-const SMALL: f32 = 240.0;
 /// A face that fills more than this share of the picture's height is looked at again with a margin.
-const FILLING: f32 = 0.6;
+const FILLING: f32 = 0.45;
+/// So is one with a score below this: whole faces get more, parts of faces less.
+const SURE: f32 = 0.99;
 /// The margin on each side, as a share of the picture.
 const MARGIN: f32 = 0.5;
-/// Other faces less than this share of the largest one's height are passers-by far behind, or no faces at all.
+/// Beside a better one, a face with a score below this is a pattern that resembles one.
+const LIKELY: f32 = 0.9;
+/// Other faces less than this share of the largest one's height are passers-by far behind.
 const PASSER_BY: f32 = 0.25;
 
 pub(super) struct Detector {
@@ -74,14 +76,15 @@ impl Detector {
         Ok(Self { network, settings: settings.clone(), boxes, scores })
     }
 
-    /// The faces of a picture, largest first, without those of passers-by.
+    /// The faces of a picture that count, largest first.
     pub(super) fn faces(&self, picture: &Picture) -> Result<Vec<Face>, Error> {
         let (width, height) = (side(picture.width()), side(picture.height()));
         let whole = Rectangle { left: 0.0, top: 0.0, width, height };
         let faces = self.look(picture, whole)?;
-        let small = width.min(height) < SMALL;
-        let fills = |face: &Face| face.height() > FILLING * height;
-        if faces.len() == 1 && !small && !faces.iter().any(fills) {
+        if let [face] = faces.as_slice()
+            && face.score >= SURE
+            && face.height() <= FILLING * height
+        {
             return Ok(faces);
         }
         let (x, y) = (MARGIN * width, MARGIN * height);
@@ -108,7 +111,7 @@ impl Detector {
             bottom: place.top + bottom * place.height,
             score,
         });
-        Ok(without_passers_by(strongest(faces.collect(), settings.overlap)))
+        Ok(counting(strongest(faces.collect(), settings.overlap)))
     }
 }
 
@@ -125,7 +128,10 @@ fn strongest(mut faces: Vec<Face>, overlap: f32) -> Vec<Face> {
     kept
 }
 
-fn without_passers_by(mut faces: Vec<Face>) -> Vec<Face> {
+/// Drops patterns that resemble a face and passers-by; the largest face comes first.
+fn counting(mut faces: Vec<Face>) -> Vec<Face> {
+    let best = faces.iter().map(|face| face.score).fold(0.0, f32::max);
+    faces.retain(|face| face.score >= best.min(LIKELY));
     faces.sort_unstable_by(|a, b| b.height().total_cmp(&a.height()));
     let largest = faces.first().map_or(0.0, Face::height);
     faces.retain(|face| face.height() >= PASSER_BY * largest);
@@ -147,10 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn far_faces_do_not_count() {
-        let found =
-            without_passers_by(vec![face(0.0, 0.0, 10.0, 0.9), face(50.0, 0.0, 100.0, 0.8), face(0.0, 50.0, 26.0, 0.7)]);
-        assert_eq!(found, [face(50.0, 0.0, 100.0, 0.8), face(0.0, 50.0, 26.0, 0.7)]);
+    fn far_faces_and_doubtful_ones_do_not_count() {
+        let doubtful = vec![face(0.0, 0.0, 90.0, 0.7), face(90.0, 0.0, 20.0, 0.8)];
+        assert_eq!(counting(doubtful), [face(90.0, 0.0, 20.0, 0.8)]);
+        let near = [face(50.0, 0.0, 100.0, 0.93), face(0.0, 50.0, 26.0, 0.91)];
+        let others = [face(0.0, 0.0, 10.0, 0.95), face(0.0, 80.0, 80.0, 0.8)];
+        assert_eq!(counting([near, others].concat()), near);
     }
 
     #[test]

@@ -3,9 +3,14 @@
 use super::align::{FivePoints, Point};
 use super::detect::Face;
 use super::network::Network;
-use super::picture::Picture;
+use super::picture::{Picture, Rectangle};
 use super::settings::LandmarkSettings;
 use crate::Error;
+
+/// The second cut-out is larger by this factor,
+const GROWTH: f32 = 1.15;
+/// and moved to the right and down by this share of its side.
+const SHIFT: f32 = 0.08;
 
 pub(super) struct Landmarks {
     network: Network,
@@ -17,9 +22,29 @@ impl Landmarks {
         Ok(Self { network: Network::load(&settings.model, model)?, settings: settings.clone() })
     }
 
-    /// Eyes, nose and corners of the mouth, in pixels of the picture (pixel centres at whole numbers).
-    pub(super) fn points(&self, picture: &Picture, face: &Face) -> Result<FivePoints, Error> {
-        let (place, size) = (face.square(), self.settings.size);
+    /// Eyes, nose and corners of the mouth, in pixels of the picture (pixel centres at whole numbers), and how far they move,
+    /// as a share of the distance between the eyes, when the network sees another cut-out of the same face.
+    ///
+    /// The network finds a face in anything. On an upright face the points stay where they are; on one that is upside down,
+    /// lies on its side or is covered, they follow the cut-out.
+    pub(super) fn points(&self, picture: &Picture, face: &Face) -> Result<(FivePoints, f32), Error> {
+        let square = face.square();
+        let points = self.look(picture, square)?;
+        let shift = SHIFT * square.width;
+        let size = GROWTH * square.width;
+        let grown = (size - square.width) / 2.0;
+        let other =
+            Rectangle { left: square.left - grown + shift, top: square.top - grown + shift, width: size, height: size };
+        let again = self.look(picture, other)?;
+        let [left, right, ..] = points;
+        let eyes = (right.x - left.x).hypot(right.y - left.y).max(1.0);
+        let moved = points.iter().zip(&again).map(|(p, q)| (p.x - q.x).hypot(p.y - q.y) / 5.0).sum::<f32>() / eyes;
+        Ok((points, moved))
+    }
+
+    /// The five points that the network sees in one square of the picture.
+    fn look(&self, picture: &Picture, place: Rectangle) -> Result<FivePoints, Error> {
+        let size = self.settings.size;
         let scaling = self.settings.scaling;
         let grey = picture.cut(place, size, size).grey();
         let input = grey.iter().map(|v| (v - scaling.mean) / scaling.divisor).collect();

@@ -60,14 +60,21 @@ impl Network {
     }
 }
 
+#[cfg(test)]
+pub(super) fn cleared_denormals(bytes: &mut [u8]) -> usize {
+    denormals::clear(bytes)
+}
+
 /// Colour planes of a picture, scaled, one after the other.
 pub(super) fn planes(picture: &Picture, order: ColourOrder, scaling: &Scaling) -> Vec<f32> {
     let order = match order {
         ColourOrder::Rgb => [0, 1, 2],
         ColourOrder::Bgr => [2, 1, 0],
     };
-    let plane = |channel| {
-        picture.samples().iter().skip(channel).step_by(3).map(|&v| (f32::from(v) - scaling.mean) / scaling.divisor)
-    };
-    order.into_iter().flat_map(plane).collect()
+    let mut planes = Vec::with_capacity(picture.samples().len());
+    for channel in order {
+        let samples = picture.samples().chunks_exact(3).filter_map(|pixel| pixel.get(channel));
+        planes.extend(samples.map(|&v| (f32::from(v) - scaling.mean) / scaling.divisor));
+    }
+    planes
 }

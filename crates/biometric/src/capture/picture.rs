@@ -86,41 +86,37 @@ impl Picture {
     /// The colour at a point, between pixels by bilinear interpolation, outside the picture that of the nearest edge. Pixel
     /// centres lie at whole numbers.
     pub(super) fn at(&self, x: f32, y: f32) -> [f32; 3] {
-        #[expect(clippy::cast_possible_truncation, reason = "coordinates are bounded by the size of pictures")]
-        let (left, top) = (x.floor() as i64, y.floor() as i64);
-        let (right_share, lower_share) = (x - x.floor(), y - y.floor());
-        let mut colour = [0f32; 3];
-        for (row, weight_y) in [(top, 1.0 - lower_share), (top + 1, lower_share)] {
-            for (column, weight_x) in [(left, 1.0 - right_share), (left + 1, right_share)] {
-                let weight = weight_x * weight_y;
-                if weight > 0.0 {
-                    let pixel = self.nearest(column, row);
-                    for (sum, value) in colour.iter_mut().zip(pixel) {
-                        *sum += weight * f32::from(value);
-                    }
-                }
-            }
-        }
-        colour
-    }
-
-    fn nearest(&self, column: i64, row: i64) -> [u8; 3] {
-        let column = column.clamp(0, i64::from(self.width) - 1);
-        let row = row.clamp(0, i64::from(self.height) - 1);
-        // In range: both lie in the picture.
-        self.pixel(u32::try_from(column).unwrap_or(0), u32::try_from(row).unwrap_or(0))
+        let (across, down) = (Tap::new(x, self.width), Tap::new(y, self.height));
+        let pixel = |column: usize, row: usize| 3 * (row * self.width as usize + column);
+        let [above_left, above_right] = [across.first, across.second].map(|column| pixel(column, down.first));
+        let [below_left, below_right] = [across.first, across.second].map(|column| pixel(column, down.second));
+        [0, 1, 2].map(|channel| {
+            let sample = |start: usize| self.samples[start + channel];
+            let upper = across.mix(sample(above_left), sample(above_right));
+            let lower = across.mix(sample(below_left), sample(below_right));
+            upper + down.share * (lower - upper)
+        })
     }
 
     /// The part of the picture in `place`, which may reach beyond the edges, resized to `columns` x `rows`.
     pub(super) fn cut(&self, place: Rectangle, columns: u32, rows: u32) -> Self {
         let (step_x, step_y) = (place.width / side(columns), place.height / side(rows));
         let (source, reduction) = self.reduced_for(step_x.min(step_y));
+        let across: Vec<Tap> = (0..columns)
+            .map(|column| Tap::new((place.left + (side(column) + 0.5) * step_x) / reduction - 0.5, source.width))
+            .collect();
         let mut samples = Vec::with_capacity(3 * columns as usize * rows as usize);
         for row in 0..rows {
-            let y = (place.top + (side(row) + 0.5) * step_y) / reduction - 0.5;
-            for column in 0..columns {
-                let x = (place.left + (side(column) + 0.5) * step_x) / reduction - 0.5;
-                samples.extend(source.at(x, y).map(to_sample));
+            let down = Tap::new((place.top + (side(row) + 0.5) * step_y) / reduction - 0.5, source.height);
+            let line = |row: usize| &source.samples[3 * row * source.width as usize..3 * (row + 1) * source.width as usize];
+            let (above, below) = (line(down.first), line(down.second));
+            for tap in &across {
+                for channel in 0..3 {
+                    let (left, right) = (3 * tap.first + channel, 3 * tap.second + channel);
+                    let upper = tap.mix(above[left], above[right]);
+                    let lower = tap.mix(below[left], below[right]);
+                    samples.push(to_sample(upper + down.share * (lower - upper)));
+                }
             }
         }
         Self { width: columns, height: rows, samples }
@@ -177,6 +173,35 @@ impl Picture {
         let brightness = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
         self.samples.chunks_exact(3).map(brightness).collect()
     }
+
+    /// The mean of [`Self::grey`] over a coarse grid.
+    pub(super) fn mean_brightness(&self) -> f32 {
+        let whole = Rectangle { left: 0.0, top: 0.0, width: side(self.width), height: side(self.height) };
+        let grey = self.cut(whole, 32, 32).grey();
+        grey.iter().sum::<f32>() / 1024.0
+    }
+}
+
+/// Two neighbouring pixels along one axis, and the share of the second.
+struct Tap {
+    first: usize,
+    second: usize,
+    share: f32,
+}
+
+impl Tap {
+    /// For a coordinate along an axis of `length` pixels; beyond its ends both are the last pixel.
+    fn new(coordinate: f32, length: u32) -> Self {
+        let last = side(length) - 1.0;
+        let inside = coordinate.clamp(0.0, last);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the picture")]
+        let pixel = |v: f32| v as usize;
+        Self { first: pixel(inside), second: pixel((inside.floor() + 1.0).min(last)), share: inside - inside.floor() }
+    }
+
+    fn mix(&self, first: u8, second: u8) -> f32 {
+        f32::from(first) + self.share * (f32::from(second) - f32::from(first))
+    }
 }
 
 /// A rectangle in pixels; the left edge of the first pixel is 0.
@@ -194,9 +219,10 @@ pub(super) fn side(pixels: u32) -> f32 {
     pixels as f32
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "conversion saturates at 0 and 255")]
 pub(super) fn to_sample(value: f32) -> u8 {
-    value.round().clamp(0.0, 255.0) as u8
+    // Rounds half up; the conversion itself saturates.
+    (value + 0.5) as u8
 }
 
 fn broken(error: &ImageError) -> Error {

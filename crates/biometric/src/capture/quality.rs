@@ -1,6 +1,6 @@
 //! The quality gate: whether a template from this face would be a good one, and what to do if not.
 //!
-//! Limits are the profile's (`[capture.quality]`); the built-in ones were set on photographs, see the profile. **Out of
+//! Limits are the profile's (`[capture.quality]`); the built-in ones stand with their reasons in `profiles/face-512.toml`. **Out of
 //! scope**: telling a living person from a picture of one.
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,10 @@ pub struct Quality {
     pub roll: f32,
     /// How far the nose lies from the middle between the eyes, along the line between them, as a share of their distance.
     pub turn: f32,
-    /// Share of the face's square that lies in the picture.
+    /// How far the landmarks move, as a share of the distance between the eyes, when the face is cut out differently. Large
+    /// when the face is upside down, on its side, or covered.
+    pub unsteadiness: f32,
+    /// Share of the face's box that lies in the picture.
     pub visible: f32,
     /// Detail: variance of the Laplacian of the aligned face, over the variance of its brightness. Does not depend on light.
     pub sharpness: f32,
@@ -41,6 +44,8 @@ pub struct QualityLimits {
     pub roll_max: f32,
     /// Largest turn of the head either way.
     pub turn_max: f32,
+    /// Most that the landmarks may move.
+    pub unsteadiness_max: f32,
     /// Least share of the face in the picture.
     pub visible_min: f32,
     /// Least sharpness.
@@ -56,14 +61,15 @@ pub struct QualityLimits {
 impl Default for QualityLimits {
     fn default() -> Self {
         Self {
-            eye_distance_min: 20.0,
-            roll_max: 30.0,
+            eye_distance_min: 15.0,
+            roll_max: 35.0,
             turn_max: 0.5,
+            unsteadiness_max: 0.12,
             visible_min: 0.6,
-            sharpness_min: 0.0,
+            sharpness_min: 0.01,
             brightness_min: 30.0,
-            brightness_max: 230.0,
-            contrast_min: 12.0,
+            brightness_max: 235.0,
+            contrast_min: 10.0,
         }
     }
 }
@@ -81,6 +87,7 @@ impl Quality {
             eye_distance,
             roll: dy.atan2(dx).to_degrees(),
             turn,
+            unsteadiness: 0.0,
             visible: visible(face, picture),
             sharpness: light.sharpness,
             brightness: light.mean,
@@ -96,6 +103,7 @@ impl Quality {
         refused(self.visible < limits.visible_min, QualityError::CutOff)?;
         refused(self.roll.abs() > limits.roll_max, QualityError::NotUpright { degrees: self.roll.abs() })?;
         refused(self.turn.abs() > limits.turn_max, QualityError::NotFrontal)?;
+        refused(self.unsteadiness > limits.unsteadiness_max, QualityError::Unclear)?;
         refused(self.brightness < limits.brightness_min, QualityError::TooDark)?;
         refused(self.brightness > limits.brightness_max, QualityError::TooBright)?;
         refused(self.contrast < limits.contrast_min, QualityError::LowContrast)?;

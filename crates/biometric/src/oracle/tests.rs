@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use proptest::prelude::*;
 use types::profile::Embedding;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use client::native::NativeClient;
 use client::request::Template;
-use client::{Error, Proof};
+use client::{Error, Patience, Proof};
 use node::store::Store;
 use sim::Commons;
 use sim::crowd::{Crowd, Person};
@@ -128,7 +128,9 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     let (kills, seed) = (setting("COMMONS_KILLS", 12), setting("COMMONS_SEED", 1));
     let mut commons = Commons::create(&program()).unwrap();
     NodeId::ALL.into_iter().for_each(|node| commons.start(node).unwrap());
-    let client = Arc::new(NativeClient::connect(commons.roster().clone()).unwrap());
+    // Who hears nothing of an operation gives up when its request has expired.
+    let patience = Patience { lifetime_s: 10, ..Patience::default() };
+    let client = Arc::new(NativeClient::connect(commons.roster().clone()).unwrap().with_patience(patience));
     ready(&client, &commons).await;
 
     let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
@@ -164,8 +166,7 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     for actor in actors {
         stories.extend(actor.await.unwrap());
     }
-    check_statements(&client, &mut stories).await;
-    check_matching(&client, &commons, &stories, &mut chance).await;
+    check_people(&client, &commons, &mut stories, &mut chance).await;
     for node in NodeId::ALL {
         commons.stop(node).unwrap();
     }
@@ -182,39 +183,52 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     );
 }
 
-/// Every node states the same of every person, and what the person's certificates say.
-async fn check_statements(client: &NativeClient, stories: &mut [Story]) {
-    for story in stories {
-        let statements = client.status(&story.person.device).await.unwrap();
-        statements.all().unwrap();
-        assert!(statements.agree(), "divergent: {statements:?}");
-        let known = statements.has_record(None);
-        if let Some(expected) = story.enrolled {
-            assert_eq!(known, expected, "lost or half enrolled");
-        }
-        story.enrolled = Some(known);
-        for proof in &story.proofs {
-            let operation = proof.certificate.decision.operation;
-            let outcome = client.outcome(&story.person.device, operation).await.unwrap();
-            // A withdrawal takes the certificates of the time before with it.
-            if known {
-                assert_eq!(outcome.as_ref().map(|o| &o.certificate), Some(&proof.certificate), "lost");
-            }
+/// Asks about many people at once, each on their own.
+async fn check_people(client: &Arc<NativeClient>, commons: &Commons, stories: &mut Vec<Story>, crowd: &mut Crowd) {
+    let mut checks = tokio::task::JoinSet::new();
+    let turns = Arc::new(tokio::sync::Semaphore::new(16));
+    for mut story in stories.drain(..) {
+        let (client, turns, double) = (Arc::clone(client), Arc::clone(&turns), crowd.double(&story.person));
+        let profile = commons.roster().profiles[0].clone();
+        checks.spawn(async move {
+            let _turn = turns.acquire().await.unwrap();
+            check_statements(&client, &mut story).await;
+            check_matching(&client, &profile, &story, &double).await;
+            story
+        });
+    }
+    while let Some(story) = checks.join_next().await {
+        stories.push(story.unwrap());
+    }
+}
+
+/// Every node states the same of a person, and what the person's certificates say.
+async fn check_statements(client: &NativeClient, story: &mut Story) {
+    let statements = client.status(&story.person.device).await.unwrap();
+    statements.all().unwrap();
+    assert!(statements.agree(), "divergent: {statements:?}");
+    let known = statements.has_record(None);
+    if let Some(expected) = story.enrolled {
+        assert_eq!(known, expected, "lost or half enrolled");
+    }
+    story.enrolled = Some(known);
+    for proof in &story.proofs {
+        let operation = proof.certificate.decision.operation;
+        let outcome = client.outcome(&story.person.device, operation).await.unwrap();
+        // A withdrawal takes the certificates of the time before with it.
+        if known {
+            assert_eq!(outcome.as_ref().map(|o| &o.certificate), Some(&proof.certificate), "lost");
         }
     }
 }
 
 /// Whom the nodes know is found by matching, and whom they do not know is not.
-async fn check_matching(client: &NativeClient, commons: &Commons, stories: &[Story], crowd: &mut Crowd) {
-    let profile = &commons.roster().profiles[0];
-    for story in stories {
-        let double = crowd.double(&story.person);
-        let values = double.template(profile);
-        let template = Template { profile: &profile.id, values: &values };
-        let outcome = client.enrol(&double.device, template, "simulation").await.unwrap().outcome();
-        let duplicate = outcome == Outcome::Duplicate;
-        assert_eq!(Some(duplicate), story.enrolled, "half enrolled: {outcome:?}");
-    }
+async fn check_matching(client: &NativeClient, profile: &Profile, story: &Story, double: &Person) {
+    let values = double.template(profile);
+    let template = Template { profile: &profile.id, values: &values };
+    let outcome = client.enrol(&double.device, template, "simulation").await.unwrap().outcome();
+    let duplicate = outcome == Outcome::Duplicate;
+    assert_eq!(Some(duplicate), story.enrolled, "half enrolled: {outcome:?}");
 }
 
 /// The stopped nodes' directories hold the same chain and the same records, and no open promise.

@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Demo(crate::demo::Demo),
     /// How accurate is matching on your own samples, and does private matching decide as plaintext does?
     Evaluate(crate::evaluate::Evaluate),
+    /// How fast is it on this machine? Private and plaintext matching in one run
+    Bench(crate::bench::Bench),
     /// Completions for your shell
     Completions(Completions),
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod assets;
+mod bench;
 mod commands;
 mod context;
 mod demo;
@@ -38,6 +39,9 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
     if let Command::Completions(args) = &arguments.command {
         return Ok(commands::completions::run(out, args));
     }
+    // For tests and comparisons; the answers are the same with every kernel.
+    mpc::kernel::select(std::env::var("COMMONS_KERNEL").ok().as_deref())
+        .map_err(|error| Failure::message(Exit::Input, "kernel", &error.to_string()).about("COMMONS_KERNEL"))?;
     let context = Context::new(out, arguments.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -54,6 +58,7 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
             Command::Inspect(_) => commands::inspect::run(&context).await,
             Command::Demo(args) => demo::run(&context, &args).await,
             Command::Evaluate(args) => evaluate::run(&context, &args),
+            Command::Bench(args) => bench::run(&context, &args).await,
             Command::Completions(args) => Ok(commands::completions::run(out, &args)),
         }
     });

@@ -114,6 +114,25 @@ async fn a_stopped_node_is_named_at_once_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_node_answers_what_it_has_begun() {
+    let mut commons = Commons::start_with(|config| config.patience.share_ms = 700).await;
+    let roster = commons.roster.clone();
+    let alice = Device::new(&roster);
+    let two = NodeId::ALL[1];
+    // Only node 2 gets its share, so the operation waits for the others until `share_ms` is over.
+    let (call, url, http) = (alice.enrol(ALICE), commons.url(two, "/v1/enrolments"), commons.http.clone());
+    let waiting = tokio::spawn(async move { http.post(url).json(&call.bodies[1]).send().await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    commons.stop(two).await;
+    let answer = waiting.await.unwrap().expect("an answer, not a broken connection");
+    assert_eq!(answer.status(), 503);
+    let problem: types::api::Problem = answer.json().await.unwrap();
+    assert_eq!(problem.code, "not-everywhere", "{problem:?}");
+    assert!(commons.http.get(commons.url(two, "/healthz")).send().await.is_err(), "and takes nothing new");
+    commons.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_nodes_can_stop_and_start_again() {
     let mut commons = Commons::start().await;
     let roster = commons.roster.clone();

@@ -14,6 +14,26 @@ pub const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'simulated'
     [matching]\nkind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\n\
     norm_max = 1.05\n";
 
+/// The `commons-node` of the same build as the running test, built now if need be.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn program(cargo: &str) -> io::Result<PathBuf> {
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--package", "node", "--bin", "commons-node"]);
+    let mut directory = std::env::current_exe()?;
+    // target/PROFILE/deps/TEST
+    directory.pop();
+    directory.pop();
+    if directory.ends_with("release") {
+        build.arg("--release");
+    }
+    match build.status()?.success() {
+        true => Ok(directory.join("commons-node")),
+        false => Err(io::Error::other("commons-node does not build")),
+    }
+}
+
 /// A commons on loopback. Its processes are killed and its directories removed when it is dropped.
 pub struct Commons {
     program: PathBuf,
@@ -23,15 +43,16 @@ pub struct Commons {
 }
 
 impl Commons {
-    /// Creates keys, cards, roster and configuration with `program` (a `commons-node`); starts nothing.
+    /// Creates keys, cards, roster and configuration with `program` (a `commons-node`) for the modality profile in the text
+    /// `profile`; starts nothing.
     ///
     /// # Errors
     /// When a command fails or a file cannot be written.
-    pub fn create(program: &Path) -> io::Result<Self> {
+    pub fn create(program: &Path, profile: &str) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let path = |name: &str| directory.path().join(name);
         let ports = free_ports()?;
-        std::fs::write(path("profile.toml"), PROFILE)?;
+        std::fs::write(path("profile.toml"), profile)?;
         for node in NodeId::ALL {
             let (http, peer) = port_pair(&ports, node);
             let (url, peer) = (format!("https://127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));

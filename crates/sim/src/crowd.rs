@@ -15,12 +15,15 @@ pub struct Person {
 }
 
 /// Makes people; the same seed makes the same people.
-pub struct Crowd(ChaCha20Rng);
+pub struct Crowd {
+    random: ChaCha20Rng,
+    dimensions: usize,
+}
 
 impl Crowd {
-    /// Starts at `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(ChaCha20Rng::seed_from_u64(seed))
+    /// Starts at `seed`; faces are vectors of `dimensions`.
+    pub fn new(seed: u64, dimensions: usize) -> Self {
+        Self { random: ChaCha20Rng::seed_from_u64(seed), dimensions }
     }
 
     /// Somebody new.
@@ -42,19 +45,20 @@ impl Crowd {
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.0.next_u64() % limit.max(1)
+        self.random.next_u64() % limit.max(1)
     }
 
     fn device(&mut self) -> SigningKey {
         let mut key = [0; 32];
-        self.0.fill_bytes(&mut key);
+        self.random.fill_bytes(&mut key);
         SigningKey::from_bytes(&key)
     }
 
     fn direction(&mut self) -> Vec<f64> {
         // Sums of uniform numbers are close enough to Gaussian ones for a direction without a preferred axis.
-        let mut coordinate = || (0..6).map(|_| f64::from(self.0.next_u32()) / f64::from(u32::MAX) - 0.5).sum();
-        unit((0..64).map(|_| coordinate()).collect())
+        let random = &mut self.random;
+        let mut coordinate = || (0..6).map(|_| f64::from(random.next_u32()) / f64::from(u32::MAX) - 0.5).sum();
+        unit((0..self.dimensions).map(|_| coordinate()).collect())
     }
 }
 

@@ -4,8 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use client::request::Template;
 use client::{Error, Patience, Proof};
 use node::store::Store;
 use sim::Commons;
+use sim::commons::{PROFILE, program};
 use sim::crowd::{Crowd, Person};
 use types::NodeId;
 use types::message::Outcome;
@@ -126,7 +125,7 @@ impl Actor {
 async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half() {
     let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let (kills, seed) = (setting("COMMONS_KILLS", 12), setting("COMMONS_SEED", 1));
-    let mut commons = Commons::create(&program()).unwrap();
+    let mut commons = Commons::create(&program(env!("CARGO")).unwrap(), PROFILE).unwrap();
     NodeId::ALL.into_iter().for_each(|node| commons.start(node).unwrap());
     // Who hears nothing of an operation gives up when its request has expired.
     let patience = Patience { lifetime_s: 10, ..Patience::default() };
@@ -138,14 +137,14 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
         .map(|n| Actor {
             client: Arc::clone(&client),
             profile: commons.roster().profiles[0].clone(),
-            crowd: Crowd::new(seed * 1000 + n),
+            crowd: Crowd::new(seed * 1000 + n, 64),
             stop: Arc::clone(&stop),
             tally: Arc::clone(&tally),
         })
         .map(|actor| tokio::spawn(actor.act()))
         .collect();
 
-    let mut chance = Crowd::new(seed);
+    let mut chance = Crowd::new(seed, 64);
     let mut healing = Duration::ZERO;
     for _ in 0..kills {
         tokio::time::sleep(Duration::from_millis(50 + chance.below(400))).await;
@@ -258,18 +257,4 @@ async fn ready(client: &NativeClient, commons: &Commons) {
     }
     let logs: Vec<String> = NodeId::ALL.iter().map(|node| format!("node {node}:\n{}", commons.log(*node))).collect();
     panic!("the commons does not heal\n{}", logs.join("\n"));
-}
-
-/// The `commons-node` of this build, built now if need be.
-fn program() -> PathBuf {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "node", "--bin", "commons-node"]);
-    let mut directory = std::env::current_exe().unwrap();
-    directory.pop();
-    directory.pop();
-    if directory.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success(), "commons-node does not build");
-    directory.join("commons-node")
 }

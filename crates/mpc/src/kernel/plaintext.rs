@@ -1,8 +1,8 @@
 //! Plaintext matching, as fast as this processor does it: the yardstick beside which benchmarks put private matching. Nothing
 //! else uses it; a node has no plaintext.
 //!
-//! Ordinary loops over whole words, compiled once more for processors that count bits in vectors (AVX-512 VPOPCNTDQ) or have
-//! wide integer products, and chosen at run time. Out of scope: reference decisions (`biometric::oracle`).
+//! Bit counts in vectors (AVX-512 VPOPCNTDQ), and ordinary loops compiled once more for processors with wide integer products,
+//! chosen at run time. Out of scope: reference decisions (`biometric::oracle`).
 
 #![expect(unsafe_code, reason = "calls of functions that were compiled for features of the processor")]
 #![expect(clippy::indexing_slicing, reason = "numeric code: lengths are checked when codes are added")]
@@ -102,10 +102,58 @@ pub fn instructions() -> &'static str {
     "portable"
 }
 
+/// With vectors of counts: the compiler does not find them by itself.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
 fn irises_avx512(rows: &IrisCodes, records: &IrisCodes, slots: Range<usize>, weights: (u16, u16), matched: &mut [bool]) {
-    irises(rows, records, slots, weights, matched);
+    for start in slots.clone().step_by(RECORDS) {
+        let end = slots.end.min(start + RECORDS);
+        for (row, matched) in matched.iter_mut().enumerate() {
+            let row = rows.code(row);
+            // Four at a time hide the latency of counting.
+            for first in (start..end).step_by(4) {
+                let four = [0, 1, 2, 3].map(|i| records.code((first + i).min(end - 1)));
+                *matched |= four_irises_avx512(row, four, rows.blocks, weights).into_iter().any(|score| score >= 0);
+            }
+        }
+    }
+}
+
+/// Scores of a row with four records, each of `3 * blocks` blocks.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
+#[inline]
+fn four_irises_avx512(row: &[Block], records: [&[Block]; 4], blocks: usize, (p, q): (u16, u16)) -> [i32; 4] {
+    use std::arch::x86_64::*;
+
+    // Bits where a or b differ from each other, and c is set: (a ^ b) & c.
+    const DIFFER_WHERE: i32 = 0b0010_1000;
+    let (row, records) = (&row[..3 * blocks], records.map(|record| &record[..3 * blocks]));
+    let load = |block: &Block| {
+        // SAFETY: a block is 64 bytes, and the load needs no alignment.
+        unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
+    };
+    let (mut differing, mut joint) = ([_mm512_setzero_si512(); 4], [_mm512_setzero_si512(); 4]);
+    for block in 0..blocks {
+        let (real, imaginary) = (load(&row[block]), load(&row[blocks + block]));
+        let mask = load(&row[2 * blocks + block]);
+        for i in 0..4 {
+            let record = records[i];
+            let both = _mm512_and_si512(mask, load(&record[2 * blocks + block]));
+            let a = _mm512_ternarylogic_epi64::<DIFFER_WHERE>(real, load(&record[block]), both);
+            let b = _mm512_ternarylogic_epi64::<DIFFER_WHERE>(imaginary, load(&record[blocks + block]), both);
+            let counts = _mm512_add_epi64(_mm512_popcnt_epi64(a), _mm512_popcnt_epi64(b));
+            differing[i] = _mm512_add_epi64(differing[i], counts);
+            joint[i] = _mm512_add_epi64(joint[i], _mm512_popcnt_epi64(both));
+        }
+    }
+    // (2 p - q) m - 2 p d - 1; counts fill the low halves only, and the products stay below 2^31.
+    let (for_joint, for_differing) = (2 * i32::from(p) - i32::from(q), 2 * i32::from(p));
+    [0, 1, 2, 3].map(|i| {
+        let m = _mm512_mullo_epi32(joint[i], _mm512_set1_epi32(for_joint));
+        let d = _mm512_mullo_epi32(differing[i], _mm512_set1_epi32(for_differing));
+        _mm512_reduce_add_epi32(_mm512_sub_epi32(m, d)) - 1
+    })
 }
 
 #[cfg(target_arch = "x86_64")]

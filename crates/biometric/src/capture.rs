@@ -1,9 +1,9 @@
 //! Capture: from a photograph to an embedding.
 //!
-//! JPEG, PNG or PGM bytes are decoded ([`picture`]); a detector finds the faces ([`detect`]); a landmark network finds 68
-//! points in the one face, five of which fix its place, size and tilt ([`landmark`]); the face is moved into the standard
-//! position (`align`), judged ([`quality`]), and turned into a unit vector by the embedding network. Which models, and how
-//! their input is prepared, stands in the profile's `[capture]` table ([`settings`]).
+//! JPEG, PNG or PGM bytes are decoded (`picture`); a detector finds the faces (`detect`); a landmark network finds 68
+//! points in the one face, five of which fix its place, size and tilt (`landmark`); the face is moved into the standard
+//! position (`align`), judged (`quality`), and turned into a unit vector by the embedding network. Which models, and how
+//! their input is prepared, stands in the profile's `[capture]` table (`settings`).
 //!
 //! Five points and target position: Deng et al., *ArcFace* (2019), section 3; least-squares similarity: Umeyama (1991).
 //!

@@ -12,7 +12,7 @@ mod picture;
 mod report;
 mod story;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -45,6 +45,8 @@ pub(crate) struct Demo {
 
 pub(crate) async fn run(context: &Context, args: &Demo) -> Result<Exit, Failure> {
     let start = Instant::now();
+    // Before the work, not after it.
+    write_report(&args.report, "")?;
     let when = Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let profile =
@@ -64,13 +66,17 @@ pub(crate) async fn run(context: &Context, args: &Demo) -> Result<Exit, Failure>
         enrolment_p99_ms: percentile(&latencies, 99),
         ..story.figures
     };
-    if let Some(folder) = args.report.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::write(folder, &error))?;
-    }
-    std::fs::write(&args.report, report::page(&story)).map_err(|error| Failure::write(&args.report, &error))?;
+    write_report(&args.report, &report::page(&story))?;
     let wrong = wrong(&story);
     context.out.answer(&facts(&story, args, &wrong), |page| summary(page, &story, args, &wrong));
     Ok(if wrong.is_empty() { Exit::Yes } else { Exit::No })
+}
+
+fn write_report(path: &Path, page: &str) -> Result<(), Failure> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder
+        .and_then(|()| std::fs::write(path, page))
+        .map_err(|error| Failure { hint: "choose another place with --report".to_owned(), ..Failure::write(path, &error) })
 }
 
 /// Everything that must hold whatever the photographs; error rates of the face model are not among them.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use biometric::Template;
 use biometric::index::{self, Entry};
-use biometric::npy::Npy;
+use biometric::npy::{Npy, NumberType};
 use types::limits;
 use types::profile::{Matching, Profile};
 use zeroize::Zeroizing;
@@ -177,6 +177,10 @@ fn table(args: &Evaluate, templates: &Path, index: &Path) -> Result<(Set, Choice
         let mask_table = Npy::parse(&mask_bytes).map_err(|error| Failure::from(error).about(masks.display()))?;
         let profile = profile::named(args.profile.as_deref().unwrap_or("iris-12800"))?;
         return iris(&table, &mask_table, entries, profile);
+    }
+    if args.profile.is_none() && table.number_type() == NumberType::U8 {
+        let what = "these are bytes, as packed iris codes are, and no vectors";
+        return Err(Failure::input(what, "give their --masks too, or name a --profile").about(templates.display()));
     }
     let choice = match &args.profile {
         Some(wanted) => Choice { profile: profile::named(wanted)?, derived: false },

@@ -9,7 +9,7 @@ mod load;
 mod profile;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -68,13 +68,15 @@ struct Evaluation {
 
 pub(crate) fn run(context: &Context, args: &Evaluate) -> Result<Exit, Failure> {
     let start = Instant::now();
+    // Before the work, not after it.
+    write_report(&args.report, "")?;
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let (set, choice) = load::load(context, args, threads)?;
     let decided = decide::decide(context, &set, &choice.profile.matching, threads)?;
     let source = args.images.as_ref().or(args.templates.as_ref()).and_then(|path| path.file_name());
     let source = source.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let evaluation = Evaluation { source, set, choice, decided, seconds: start.elapsed().as_secs_f64(), threads };
-    std::fs::write(&args.report, report::page(&evaluation)).map_err(|error| Failure::write(&args.report, &error))?;
+    write_report(&args.report, &report::page(&evaluation))?;
     let mut facts = facts(&evaluation);
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("report".to_owned(), json!(args.report.display().to_string()));
@@ -84,6 +86,11 @@ pub(crate) fn run(context: &Context, args: &Evaluate) -> Result<Exit, Failure> {
         page.row("Report", args.report.display());
     });
     Ok(if evaluation.decided.differences == 0 { Exit::Yes } else { Exit::No })
+}
+
+fn write_report(path: &Path, page: &str) -> Result<(), Failure> {
+    std::fs::write(path, page)
+        .map_err(|error| Failure { hint: "choose another place with --report".to_owned(), ..Failure::write(path, &error) })
 }
 
 fn facts(evaluation: &Evaluation) -> Value {

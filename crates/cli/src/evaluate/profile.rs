@@ -21,6 +21,8 @@ pub(crate) struct Choice {
 
 /// The false match rate that a derived threshold aims at.
 const AIM: f64 = 1e-3;
+/// Rounding can lengthen a vector by so much.
+const NORM_MAX: f64 = 1.06;
 
 /// A built-in profile by id, or a profile file.
 pub(crate) fn named(wanted: &str) -> Result<Profile, Failure> {
@@ -71,15 +73,20 @@ pub(crate) fn fitting(table: &Npy<'_>, entries: &[Entry]) -> Result<Choice, Fail
     let allowed = (impostors.len() as f64 * AIM) as usize;
     let first_refused = f64::from(impostors.get(allowed).copied().unwrap_or(0) + i32::from(trial.offset()) + 1);
     let threshold = (first_refused / f64::from(trial.scale).powi(2)).clamp(0.01, 0.99);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 175")]
-    let scale = (32_767.0 / (trial.norm_max + threshold)).sqrt().floor() as u16;
-    let matching = embedding(dimensions, threshold, scale.min(148));
+    let matching = embedding(dimensions, threshold, widest_scale(threshold));
     let profile = Profile { matching: checked(&matching)?, ..template_profile(dimensions)? };
     Ok(Choice { profile, derived: true })
 }
 
+/// The largest scale, up to the usual one, at which no score can wrap (`Embedding::check`).
+fn widest_scale(threshold: f64) -> u16 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 148")]
+    let scale = (32_767.0 / (NORM_MAX + threshold)).sqrt().floor().min(148.0) as u16;
+    scale
+}
+
 fn embedding(dimensions: u32, cosine_threshold: f64, scale: u16) -> Embedding {
-    Embedding { dimensions, scale, clamp: 128, cosine_threshold, norm_min: 0.9, norm_max: 1.06 }
+    Embedding { dimensions, scale, clamp: 128, cosine_threshold, norm_min: 0.9, norm_max: NORM_MAX }
 }
 
 fn template_profile(dimensions: u32) -> Result<Profile, Failure> {
@@ -140,8 +147,7 @@ mod tests {
     #[test]
     fn a_derived_profile_is_a_file_that_can_be_read_again() {
         for threshold in [0.01, 0.4, 0.99] {
-            let scale = (32_767.0f64 / (1.06 + threshold)).sqrt().floor() as u16;
-            let matching = checked(&embedding(37, threshold, scale.min(148))).unwrap();
+            let matching = checked(&embedding(37, threshold, widest_scale(threshold))).unwrap();
             let profile = Profile { matching, ..template_profile(37).unwrap() };
             assert_eq!(Profile::from_toml(&text(&profile).unwrap()).unwrap(), profile);
         }

@@ -1,9 +1,9 @@
 //! How long an enrolment takes through the public API, with a gallery of 10,000 templates of 512 dimensions.
 //!
-//! Run it by name: `cargo test --release -p sim --test latency -- --ignored --nocapture`. `COMMONS_GALLERY` sets the gallery
+//! Run it with `cargo bench -p sim --bench latency`. `COMMONS_GALLERY` sets the gallery
 //! (10000), `COMMONS_ENROLMENTS` the measured enrolments (200). All three nodes and the client share this machine.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that meets the unexpected should panic")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,9 +23,8 @@ const PROFILE: &str = "id = 'vector-512'\nversion = 1\nmodality = 'simulated'\nd
 /// Enrolments at the same time while the gallery fills.
 const TOGETHER: usize = 256;
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement of some minutes"]
-async fn an_enrolment_with_a_gallery_of_ten_thousand() {
+#[tokio::main]
+async fn main() {
     let setting = |name: &str, default: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let (gallery, enrolments) = (setting("COMMONS_GALLERY", 10_000), setting("COMMONS_ENROLMENTS", 200));
     let mut commons = Commons::create(&program(env!("CARGO")).unwrap(), PROFILE).unwrap();

@@ -225,10 +225,13 @@ impl<T: Transport, P: Platform> Client<T, P> {
         if tally.certificate().is_some() {
             return self.conclude(&tally);
         }
-        // Without certificate: one node's "no" or "not now" settles it, as a decision needs all three. Ask for the outcome once
-        // all the same (a node that was cut off after it had voted learns it later), and as long as the request lives where an
-        // answer was lost.
-        let settled = tally.refusal().or_else(|| (!tally.may_be_decided()).then(|| tally.verdict()));
+        // A decision needs all three: one node's "no" or "not now" settles it.
+        if let Some(error) = tally.never_taken_up() {
+            return Err(error);
+        }
+        // Otherwise ask for the outcome: once where every answer says that nothing was decided (a node that was cut off after it
+        // had voted learns it later), and as long as the request lives where an answer was lost.
+        let settled = (!tally.may_be_decided()).then(|| tally.verdict());
         let mut pause = self.patience.first_pause;
         loop {
             self.ask_outcome(device, &expected, &mut tally).await?;

@@ -76,19 +76,33 @@ impl Tally {
         NodeId::ALL.into_iter().filter(silent).collect()
     }
 
-    /// A refusal, when some node gave one: without that node there is no decision.
-    pub(crate) fn refusal(&self) -> Option<Error> {
-        NodeId::ALL.into_iter().find_map(|node| match self.latest.get(node.index())? {
+    /// The answer of a node that never took the operation up: without that node there is no decision.
+    pub(crate) fn never_taken_up(&self) -> Option<Error> {
+        let replies = || NodeId::ALL.into_iter().zip(&self.latest);
+        let refused = replies().find_map(|(node, reply)| match reply {
             Some(Reply::Refused { code, detail }) => {
                 Some(Error::Refused { node, code: code.clone(), detail: detail.clone() })
             }
             _ => None,
-        })
+        });
+        let later = || {
+            replies().find_map(|(node, reply)| match reply {
+                // A node that recovers, aborts or stops may have voted before.
+                Some(Reply::Later { code, detail }) if !matches!(code.as_str(), "recovering" | "aborted" | "stopped") => {
+                    Some(Error::TryAgain { node, code: code.clone(), detail: detail.clone() })
+                }
+                _ => None,
+            })
+        };
+        refused.or_else(later)
     }
 
-    /// Whether an answer is on its way or lost, so that asking again can bring a certificate.
+    /// Whether an answer is on its way or lost, so that asking again can bring a certificate. Where one node has said that
+    /// nothing was changed, a lost answer of another does not matter: without that node there is no decision.
     pub(crate) fn may_be_decided(&self) -> bool {
-        self.latest.iter().any(|reply| matches!(reply, None | Some(Reply::Lost)))
+        let unchanged = |reply: &Option<Reply<()>>| matches!(reply, Some(Reply::Unavailable(_) | Reply::Later { .. }));
+        let lost = |reply: &Option<Reply<()>>| matches!(reply, None | Some(Reply::Lost));
+        !self.latest.iter().any(unchanged) && self.latest.iter().any(lost)
     }
 
     /// The error, when nobody has a certificate and asking again is of no use.

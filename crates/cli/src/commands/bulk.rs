@@ -9,6 +9,7 @@ mod pace;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use biometric::Template;
@@ -17,6 +18,7 @@ use biometric::npy::Npy;
 use client::native::NativeClient;
 use client::{Error, request};
 use ed25519_dalek::SigningKey;
+use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::task::JoinSet;
 use types::message::Outcome;
@@ -29,9 +31,11 @@ use self::pace::Pace;
 use crate::args::{Enrol, Subjects};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::sample::{self, Kind, choose, read_input};
 use crate::words;
 
+const ENROLLING: &str = "Enrolling";
 /// How long nodes may be away before the run gives up; it can be continued at any time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,12 +51,13 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
     let continued = journal.continued();
     let before = done.len();
     let mut tally = Tally::new(&work.entries, done);
-    let bar = context.out.bar(work.entries.len() as u64, "Enrolling");
+    let bar = context.out.bar(work.entries.len() as u64, ENROLLING);
     bar.set_position(tally.known.len() as u64);
     bar.reset_eta();
 
     let started = Instant::now();
-    let pace = Arc::new(Pace::new(started));
+    let traffic =
+        Arc::new(Traffic { pace: Pace::new(started), bar: bar.clone(), out: context.out, told: AtomicBool::new(false) });
     let mut running: JoinSet<Result<(usize, Row), Failure>> = JoinSet::new();
     let mut waiting =
         work.entries.iter().filter(|entry| !tally.known.contains_key(&entry.row)).map(|entry| entry.row).collect::<Vec<_>>();
@@ -72,10 +77,12 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
                     let values = Zeroizing::new(template.input_values());
                     let (client, profile, note) =
                         (client.clone(), work.profile.id.clone(), args.note.clone().unwrap_or_default());
-                    let pace = pace.clone();
+                    let traffic = traffic.clone();
                     running.spawn(async move {
                         let template = request::Template { profile: &profile, values: &values };
-                        enrol_row(&client, &device, &template, &note, &pace, continued).await.map(|outcome| (row, outcome))
+                        enrol_row(&client, &device, &template, &note, continued, &traffic)
+                            .await
+                            .map(|outcome| (row, outcome))
                     });
                 }
             }
@@ -88,6 +95,7 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
             None => break Ok(()),
             Some(Ok(Ok((row, outcome)))) => {
                 journal.write(row, &outcome)?;
+                bar.set_message(ENROLLING);
                 tally.add(row, outcome);
                 bar.inc(1);
             }
@@ -114,21 +122,41 @@ fn interrupted() -> Failure {
     Failure { exit, code, what: "interrupted".to_owned(), hint: "run the same command again to continue".to_owned() }
 }
 
+/// What all rows of a run share: how fast to send, and where to say why nothing moves.
+struct Traffic {
+    pace: Pace,
+    bar: ProgressBar,
+    out: Output,
+    told: AtomicBool,
+}
+
+impl Traffic {
+    /// In the bar, or once in a line where there is no terminal.
+    fn wait(&self, error: &Error) {
+        let what = Failure::from(error.clone()).what;
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("Waiting: {what}"));
+        } else if !self.told.swap(true, Ordering::Relaxed) {
+            self.out.note(&format!("Waiting, and trying again for up to two minutes: {what}."));
+        }
+    }
+}
+
 /// Enrols one row, however often the nodes are away for a while. `uncertain`: an earlier try may have been decided.
 async fn enrol_row(
     client: &NativeClient,
     device: &SigningKey,
     template: &request::Template<'_>,
     note: &str,
-    pace: &Pace,
     mut uncertain: bool,
+    traffic: &Traffic,
 ) -> Result<Row, Failure> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(200);
     let (template_profile, values) = (template.profile, template.values);
     loop {
         let template = request::Template { profile: template_profile, values };
-        pace.turn().await;
+        traffic.pace.turn().await;
         match client.enrol(device, template, note).await {
             Ok(proof) => match proof.outcome() {
                 Outcome::Enrolled { .. } => return Ok(Row::Enrolled(Some(proof.certificate))),
@@ -144,7 +172,7 @@ async fn enrol_row(
             Err(error @ (Error::Unavailable { .. } | Error::TryAgain { .. } | Error::Undecided { .. })) => {
                 // A limit on requests is no outage: slow down, however long the whole then takes.
                 if matches!(&error, Error::TryAgain { code, .. } if code == "rate-limited") {
-                    pace.complained(Instant::now());
+                    traffic.pace.complained(Instant::now());
                     uncertain = true;
                     continue;
                 }
@@ -154,6 +182,7 @@ async fn enrol_row(
                     return Err(failure);
                 }
                 uncertain = true;
+                traffic.wait(&error);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }

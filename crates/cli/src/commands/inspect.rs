@@ -6,7 +6,7 @@ use types::message::{MemberStatement, RecordStatement};
 use types::profile::Profile;
 use types::roster::Roster;
 
-use crate::commands::status::{conclude, node_facts, node_label, worst};
+use crate::commands::status::{conclude, node_facts, node_label, silence, worst};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::noise::{self, Verdict};
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
         for (node, statement) in NodeId::ALL.into_iter().zip(&statements.nodes) {
             page.heading(&node_label(roster, node));
             match statement {
-                Err(error) => page.line(format!("  {error}")),
+                Err(error) => page.line(format!("  {}", silence(error))),
                 Ok(statement) => match &statement.member {
                     None => page.line("  stores nothing about you"),
                     Some(member) => node_page(page, member),

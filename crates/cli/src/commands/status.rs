@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
                     let about = statement.member.as_ref().map_or_else(|| "knows nothing of you".to_owned(), member_line);
                     page.row(&label, format!("{about}; {} decided", words::counted(statement.batch, "batch", "batches")));
                 }
-                Err(error) => page.row(&label, error),
+                Err(error) => page.row(&label, silence(error)),
             }
         }
     });
@@ -83,6 +83,16 @@ pub(crate) fn worst(statements: &Statements) -> Error {
     Error::Unavailable { nodes }
 }
 
+/// Why a node has no statement, in a few words.
+pub(crate) fn silence(error: &Error) -> String {
+    match error {
+        Error::Unavailable { .. } => "does not answer".to_owned(),
+        Error::Misbehaved { complaint } => format!("sent {}; tell its operator", complaint.fault),
+        Error::Refused { detail, .. } | Error::TryAgain { detail, .. } => detail.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// `node 1 (operator)`, cut to the column.
 pub(crate) fn node_label(roster: &Roster, node: NodeId) -> String {
     let operator =
@@ -102,7 +112,7 @@ fn member_line(member: &MemberStatement) -> String {
 /// What each node states, for programs; `more` adds to each record.
 pub(crate) fn node_facts(statements: &Statements, more: impl Fn(&types::message::RecordStatement) -> Value) -> Value {
     let one = |(node, statement): (NodeId, &Result<types::message::Statement, Error>)| match statement {
-        Err(error) => json!({ "node": node, "error": error.to_string() }),
+        Err(error) => json!({ "node": node, "error": silence(error) }),
         Ok(statement) => {
             let records = |m: &MemberStatement| {
                 let record = |r: &types::message::RecordStatement| {

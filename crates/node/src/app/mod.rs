@@ -122,9 +122,6 @@ impl App {
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
         core.ready()?;
-        if let Action::Verify(_) = request.action {
-            self.0.attempts.take(&request.device)?;
-        }
         let operation = self.admit(signed, sealed_share).await?;
         let (answer, decision) = oneshot::channel();
         self.0.commands.send(Command::Submit(Arc::new(operation), answer)).await.map_err(|_| Error::Stopped)?;
@@ -244,6 +241,14 @@ impl App {
         };
         self.check_member(&device, &task).await?;
         self.0.replays.note(reference.operation, until).await?;
+        if let Task::Verify(..) = task {
+            // After the replay check: a request that somebody repeats must not use up the member's attempts.
+            let taken = self.0.attempts.take(&device);
+            if taken.is_err() {
+                let _ = self.0.commands.send(Command::Refused(reference)).await;
+            }
+            taken?;
+        }
         Ok(Operation { reference, device, expires_at, task })
     }
 

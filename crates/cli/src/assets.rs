@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use biometric::Template;
 use biometric::capture::{Capturer, FaceSettings, Models};
 use types::limits;
 use types::profile::Profile;
@@ -34,11 +33,6 @@ pub(crate) fn capturer(profile: &Profile) -> Result<Capturer, Failure> {
     let [detect, landmark, embed] = settings.files().map(|file| read_model(&folder, &file.file));
     let models = Models { detect: detect?, landmark: landmark?, embed: embed? };
     Ok(Capturer::new(profile, models)?)
-}
-
-/// A photograph's template.
-pub(crate) fn capture(profile: &Profile, photograph: &[u8]) -> Result<Template, Failure> {
-    Ok(capturer(profile)?.template(photograph)?)
 }
 
 fn read_model(folder: &Path, file: &str) -> Result<Vec<u8>, Failure> {

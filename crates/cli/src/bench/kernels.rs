@@ -3,7 +3,6 @@
 //! Kernels take turns, so that a busy or slow moment of the machine meets all of them; the figure is the median turn.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use mpc::gallery::Gallery;
 use mpc::kernel::{Kernel, Probes, inner_products_with, plaintext};
@@ -11,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
 
+use super::clock::Stopwatch;
 use super::{Effort, median};
 use crate::context::Context;
 
@@ -156,9 +156,9 @@ fn calibrate(work: &mut Work<'_>, count: usize, rows: usize, seconds: f64) -> us
 }
 
 fn timed(work: &mut Work<'_>, records: usize) -> f64 {
-    let begin = Instant::now();
+    let watch = Stopwatch::start();
     work(records);
-    begin.elapsed().as_secs_f64()
+    watch.seconds()
 }
 
 fn words(rng: &mut ChaCha8Rng, length: usize) -> Vec<u16> {

@@ -4,6 +4,7 @@
 //! (`protocol`), one person's request at three nodes through the public API (`search`). All data are made up (`synthetic`).
 //! **Out of scope**: accuracy (`commons evaluate`), real networks, several machines.
 
+mod clock;
 mod kernels;
 mod machine;
 mod protocol;

@@ -5,8 +5,6 @@
 //! for iris codes; for vectors the fastest of 8-bit products and the 16-bit kernel that the nodes use. Their answers must agree.
 //! Out of scope: network and disk (`search`).
 
-use std::time::Instant;
-
 use biometric::Template;
 use mpc::Adder;
 use mpc::batch::Search;
@@ -18,6 +16,7 @@ use serde::Serialize;
 use types::NodeId;
 use types::profile::{Matching, Profile};
 
+use super::clock::Stopwatch;
 use super::synthetic::{People, matching_failure, shares};
 use super::{Effort, median};
 use crate::context::Context;
@@ -55,15 +54,15 @@ pub(crate) fn measure(context: &Context, profile: &Profile, effort: &Effort) -> 
     let rounds = batch.private(64)?.rounds;
     let (mut private, mut clear, mut sent) = (Vec::new(), [const { Vec::new() }; 2], 0);
     for turn in 0..=effort.turns {
-        let begin = Instant::now();
+        let watch = Stopwatch::start();
         let run = batch.private(records)?;
-        let elapsed = begin.elapsed().as_secs_f64() / 3.0;
+        let elapsed = watch.seconds() / 3.0;
         sent = run.sent_bytes.into_iter().max().unwrap_or(0);
         let mut times = [0.0; 2];
         for (way, time) in Way::ALL.into_iter().zip(&mut times) {
-            let begin = Instant::now();
+            let watch = Stopwatch::start();
             let answers = plain.decide(way, records);
-            *time = begin.elapsed().as_secs_f64();
+            *time = watch.seconds();
             if answers != run.outputs[0] {
                 return Err(Failure::input(
                     "private and plaintext matching differ",

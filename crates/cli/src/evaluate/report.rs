@@ -159,6 +159,13 @@ fn det(measures: &Measures) -> String {
         let _ = write!(path, "{command}{:.1} {:.1}", frame.x(point.fmr), frame.y(point.fnmr));
     }
     let _ = write!(svg, "<path class=\"rule\" stroke-linejoin=\"round\" d=\"{path}\"/>");
+    if path.is_empty() {
+        let (x, y) = (f64::midpoint(X0, X1), f64::midpoint(Y0, Y1));
+        let _ = write!(
+            svg,
+            "<text class=\"soft\" text-anchor=\"middle\" x=\"{x}\" y=\"{y}\">At no threshold were both errors seen on these data.</text>"
+        );
+    }
     let eer = measures.eer.value;
     if eer > 0.0 {
         let (x, y) = (frame.x(eer), frame.y(eer));
@@ -217,14 +224,14 @@ fn operating_point(svg: &mut String, frame: &Frame, measures: &Measures) {
         at.copied().unwrap_or(DetPoint { score: 0, fmr: measures.fmr.value, fnmr: measures.fnmr.value });
     let (x, y) = (frame.x(fmr), frame.y(fnmr));
     let _ = write!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"var(--accent)\"/>");
-    let anchor = if x > 420.0 { "end" } else { "start" };
-    let words = format!("this profile: FMR {}, FNMR {}", percent(fmr), percent(fnmr));
-    // Above and to the right of the point; where the curve is low, above the frame's end it would not fit.
-    let label_y = (y - 14.0).max(Y0 + 24.0);
-    let label_x = if anchor == "end" { x - 10.0 } else { x + 10.0 };
+    let (anchor, label_x) = if x > 380.0 { ("end", x - 10.0) } else { ("start", x + 10.0) };
+    // Above the point, on two lines, unless that is above the frame.
+    let label_y = (y - 32.0).max(Y0 + 22.0);
+    let words = format!("FMR {}, FNMR {}", percent(fmr), percent(fnmr));
     let _ = write!(
         svg,
-        "<text class=\"accent bold\" text-anchor=\"{anchor}\" x=\"{label_x:.1}\" y=\"{label_y:.1}\">{}</text>",
+        "<text class=\"accent bold\" text-anchor=\"{anchor}\" x=\"{label_x:.1}\" y=\"{label_y:.1}\">this profile\
+         <tspan x=\"{label_x:.1}\" dy=\"1.3em\">{}</tspan></text>",
         sheet::text(&words)
     );
 }
@@ -249,7 +256,7 @@ mod tests {
             det: det_points.map(|(score, fmr, fnmr)| DetPoint { score, fmr, fnmr }).to_vec(),
         };
         let svg = det(&measures);
-        assert!(svg.contains("this profile: FMR 0.100 %, FNMR 1.00 %") && svg.contains("equal error rate 0.400 %"));
+        assert!(svg.contains("FMR 0.100 %, FNMR 1.00 %") && svg.contains("equal error rate 0.400 %"));
         let frame = Frame { left: -4, low: -3 };
         for share in [0.0, 1e-9, 0.5, 1.0] {
             assert!((X0..=X1).contains(&frame.x(share)) && (Y0..=Y1).contains(&frame.y(share)));

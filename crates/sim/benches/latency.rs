@@ -3,7 +3,12 @@
 //! Run it with `cargo bench -p sim --bench latency`. `COMMONS_GALLERY` sets the gallery
 //! (10000), `COMMONS_ENROLMENTS` the measured enrolments (200). All three nodes and the client share this machine.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that meets the unexpected should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measurement that meets the unexpected should panic"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

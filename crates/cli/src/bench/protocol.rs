@@ -51,11 +51,12 @@ pub(crate) fn measure(context: &Context, profile: &Profile, effort: &Effort) -> 
     let bar = context.out.bar(effort.turns as u64, &format!("{}: private and plaintext in turn", profile.id));
     let batch = Batch::new(matching, records)?;
     let plain = batch.plaintext()?;
-    let rounds = batch.private(64)?.rounds;
+    let rounds = batch.rounds()?;
     let (mut private, mut clear, mut sent) = (Vec::new(), [const { Vec::new() }; 2], 0);
     for turn in 0..=effort.turns {
+        let parties = batch.parties(&batch.galleries)?;
         let watch = Stopwatch::start();
-        let run = batch.private(records)?;
+        let run = run(parties)?;
         let elapsed = watch.seconds() / 3.0;
         sent = run.sent_bytes.into_iter().max().unwrap_or(0);
         let mut times = [0.0; 2];
@@ -129,29 +130,30 @@ impl<'a> Batch<'a> {
         self.probes.len() * self.matching.probe_rows()
     }
 
-    /// The three parties' search of the whole gallery, in chunks of the size that nodes use; or of a few records only.
-    fn private(&self, records: usize) -> Result<Run<Vec<bool>>, Failure> {
-        let few: Option<[Gallery; 3]> = (records < self.records.len()).then(|| {
-            self.galleries.each_ref().map(|gallery| {
-                let mut few = Gallery::new(self.matching.record_len());
-                (0u32..).take(records).for_each(|slot| {
-                    few.push(&gallery.record(slot));
-                });
-                few
-            })
-        });
-        let galleries = few.as_ref().unwrap_or(&self.galleries);
+    /// The three parties of a search in `galleries`, in chunks of the size that nodes use.
+    fn parties<'g>(&self, galleries: &'g [Gallery; 3]) -> Result<[Search<&'g Gallery>; 3], Failure> {
         let keys = local_keys(&[9; 32], b"bench");
         let mut parties = Vec::new();
         for ((mut keys, gallery), probes) in keys.into_iter().zip(galleries).zip(&self.shared) {
             let probes: Vec<&ProbeShare> = probes.iter().collect();
             let search = Search::new(keys.next_protocol(), self.matching, gallery, &probes, Adder::Ripple);
-            parties.push(search.map_err(|error| matching_failure(&error))?);
+            let search = search.map_err(|error| matching_failure(&error))?;
+            parties.push(match std::env::var("CHUNK") {
+                Ok(c) => search.with_chunk(1 << c.parse::<usize>().unwrap()),
+                _ => search,
+            });
         }
-        let parties: [_; 3] = parties
-            .try_into()
-            .map_err(|_| Failure::input("there are three parties", "report this as a fault of the program"))?;
-        run_local(parties, Schedule::LockStep).map_err(|abort| matching_failure(&abort.into()))
+        parties.try_into().map_err(|_| Failure::input("there are three parties", "report this as a fault of the program"))
+    }
+
+    /// Rounds of a search that needs one chunk only.
+    fn rounds(&self) -> Result<usize, Failure> {
+        let few = self.galleries.each_ref().map(|gallery| {
+            let mut few = Gallery::new(self.matching.record_len());
+            few.push(&gallery.record(0));
+            few
+        });
+        Ok(run(self.parties(&few)?)?.rounds)
     }
 
     fn plaintext(&self) -> Result<Plain, Failure> {
@@ -206,6 +208,11 @@ impl<'a> Batch<'a> {
         let probes = Probes::new(self.matching.record_len(), &padded);
         Plain::Vectors { length, offset, rows, records, probes, gallery }
     }
+}
+
+/// One after another on this thread.
+fn run(parties: [Search<&Gallery>; 3]) -> Result<Run<Vec<bool>>, Failure> {
+    run_local(parties, Schedule::LockStep).map_err(|abort| matching_failure(&abort.into()))
 }
 
 /// A template's code and mask.

@@ -106,16 +106,20 @@ async fn next_message(node: &mut Node) -> (NodeId, ControlMessage) {
     .await
 }
 
-async fn problem(node: &Node, peer: NodeId) -> String {
+/// Waits until the node says this of the peer. A refusal may first show as a broken connection, when the peer's reset overtakes
+/// its reason; the next try tells.
+async fn problem(node: &Node, peer: NodeId, words: &[&str]) {
     within(async {
         loop {
-            if let Some(problem) = &node.peers.problems()[peer.index()] {
-                return problem.clone();
+            if let Some(problem) = &node.peers.problems()[peer.index()]
+                && words.iter().all(|words| problem.contains(words))
+            {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
-    .await
+    .await;
 }
 
 fn state(committed: u64) -> ControlMessage {
@@ -218,7 +222,7 @@ async fn a_node_that_stops_is_noticed_and_comes_back() {
     }
     assert!(began.elapsed() < Duration::from_secs(2), "a closed socket is noticed at once");
     assert!(within(waiting).await.unwrap().is_err(), "sessions die with their connection");
-    assert!(problem(&three, NodeId::ALL[1]).await.contains("closed"), "node 3 is told why");
+    problem(&three, NodeId::ALL[1], &["closed"]).await;
     // Nodes 1 and 3 still speak.
     one.peers.send(NodeId::ALL[2], state(7)).unwrap();
     assert_eq!(next_message(&mut three).await.1, state(7));
@@ -276,16 +280,14 @@ async fn a_key_outside_the_roster_is_refused_on_both_sides() {
     let foreign = roster_of([&sites[0], &stranger, &sites[2]]);
     let one = start(&mut sites[0], &roster);
     let two = start(&mut stranger, &foreign);
-    let told = problem(&two, NodeId::ALL[0]).await;
-    assert!(told.contains("refused this node's TLS key"), "{told}");
+    problem(&two, NodeId::ALL[0], &["refused this node's TLS key"]).await;
     assert_eq!(one.peers.available(), [true, false, false]);
 
     // The other way: node 3 dials an address where somebody else answers.
     let mut wrong = roster.clone();
     wrong.nodes[1].peer_address = stranger.address.to_string();
     let three = start(&mut sites[2], &wrong);
-    let told = problem(&three, NodeId::ALL[1]).await;
-    assert!(told.contains("is not the key of node 2"), "{told}");
+    problem(&three, NodeId::ALL[1], &["is not the key of node 2"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -296,8 +298,7 @@ async fn another_roster_is_named_on_both_sides() {
     let one = start(&mut sites[0], &roster);
     let two = start(&mut sites[1], &renamed);
     for (node, peer) in [(&one, NodeId::ALL[1]), (&two, NodeId::ALL[0])] {
-        let told = problem(node, peer).await;
-        assert!(told.contains("another roster") && told.contains(&roster.digest().to_hex()), "{told}");
+        problem(node, peer, &["another roster", &roster.digest().to_hex()]).await;
         assert!(!node.peers.available()[peer.index()]);
     }
 }
@@ -327,8 +328,7 @@ async fn a_node_that_claims_another_number_is_refused() {
     let one = start(&mut sites[0], &roster);
     let mut stream = as_node_three(&sites[2], &roster).await;
     Frame::Hello(hello(NodeId::ALL[1], &roster).to_bytes()).write(&mut stream).await.unwrap();
-    let told = problem(&one, NodeId::ALL[2]).await;
-    assert!(told.contains("says that it is node 2, and its key belongs to node 3"), "{told}");
+    problem(&one, NodeId::ALL[2], &["says that it is node 2, and its key belongs to node 3"]).await;
     is_cut(stream).await;
 }
 
@@ -350,8 +350,7 @@ async fn frames_that_break_the_rules_end_the_link() {
         stream.write_all(&bytes).await.unwrap();
         stream.flush().await.unwrap();
         within(async { while !matches!(one.events.recv().await, Some(PeerEvent::Down { .. })) {} }).await;
-        let told = problem(&one, NodeId::ALL[2]).await;
-        assert!(told.contains(expected), "{told}");
+        problem(&one, NodeId::ALL[2], &[expected]).await;
         is_cut(stream).await;
     }
 }

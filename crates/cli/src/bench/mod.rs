@@ -71,9 +71,9 @@ pub(crate) struct Effort {
 }
 
 const QUICK: Effort =
-    Effort { turns: 3, turn_s: 0.01, kernel_bytes: 64 << 20, batch_faces: 1 << 14, batch_irises: 1 << 10, probes: 20 };
+    Effort { turns: 3, turn_s: 0.01, kernel_bytes: 64 << 20, batch_faces: 1 << 14, batch_irises: 1 << 11, probes: 20 };
 const FULL: Effort =
-    Effort { turns: 9, turn_s: 0.04, kernel_bytes: 512 << 20, batch_faces: 1 << 16, batch_irises: 1 << 12, probes: 50 };
+    Effort { turns: 9, turn_s: 0.04, kernel_bytes: 512 << 20, batch_faces: 1 << 16, batch_irises: 1 << 13, probes: 50 };
 
 /// All figures.
 pub(crate) struct Figures {

@@ -27,6 +27,8 @@ impl Stopwatch {
 
 /// Linux: the first number is time spent on the processor (`Documentation/scheduler/sched-stats.rst`).
 fn on_processor() -> Option<u64> {
+    // The account is brought up to date when the scheduler runs, else only some hundred times a second.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok()
 }

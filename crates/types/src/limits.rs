@@ -42,3 +42,21 @@ pub const MODEL_BYTES: usize = 512 * 1024 * 1024;
 pub const VECTOR_FILE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of a file of many templates, or of its index.
 pub const TEMPLATE_FILE_BYTES: usize = 2 * 1024 * 1024 * 1024 - 1;
+/// Bytes of one log entry.
+pub const LOG_ENTRY_BYTES: usize = 256;
+/// Bytes of a signed note, hence of a checkpoint.
+pub const NOTE_BYTES: usize = 64 * 1024;
+/// Signature lines of a signed note.
+pub const NOTE_SIGNATURES: usize = 16;
+/// Bytes of a key name, hence of a log's origin.
+pub const KEY_NAME_BYTES: usize = 200;
+/// Bytes of one request to a witness: 63 hashes and a checkpoint.
+pub const ADD_CHECKPOINT_BYTES: usize = 4 * 1024 + NOTE_BYTES;
+/// Bytes of one offline proof.
+pub const TLOG_PROOF_BYTES: usize = 8 * 1024 + NOTE_BYTES;
+/// Bytes of the extra line of an offline proof, decoded.
+pub const TLOG_PROOF_EXTRA_BYTES: usize = 1024;
+/// Bytes of a transparency log policy.
+pub const POLICY_BYTES: usize = 64 * 1024;
+/// Logs, witnesses and groups, of each, in a policy.
+pub const POLICY_NAMES: usize = 32;

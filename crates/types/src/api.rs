@@ -10,6 +10,12 @@
 //! | `POST /v1/outcomes` | [`RequestBody`] | [`DecisionBody`], or problem `not-found` |
 //! | `POST /v1/status` | [`RequestBody`] | [`StatementBody`] |
 //! | `POST /v1/inspections` | [`RequestBody`] | [`StatementBody`], sealed |
+//! | `POST /v1/grants`, `/v1/narrowings`, `/v1/revocations` | [`RequestBody`] | [`DecisionBody`] |
+//! | `POST /v1/asks`, `/v1/uses`, `/v1/answers` | [`RequestBody`], with share for a comparison | [`DecisionBody`] |
+//! | `POST /v1/shield` (up) | [`RequestBody`] | [`StatementBody`] at once; the decision follows |
+//! | `POST /v1/shield-down`, `/v1/charters` | [`RequestBody`] | [`DecisionBody`] |
+//! | `POST /v1/asked` (`See`), `/v1/events` | [`RequestBody`] | [`StatementBody`] |
+//! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
 //! | `GET /v1/openapi.json`, `/healthz`, `/readyz`, `/metrics` | - | |
 //!
@@ -43,6 +49,9 @@ pub struct RequestBody {
     /// base64url of the HPKE-sealed `SharePackage` (purpose `seal::SHARE`, context: the request's digest).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
+    /// base64url of the 32 bytes of the [`crate::TraceKey`] whose commitment the request names. Needed where something is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What the three nodes decided.
@@ -51,7 +60,7 @@ pub struct RequestBody {
 pub struct DecisionBody {
     /// base64url of the canonical bytes of the `Certificate`.
     pub certificate: String,
-    /// `enrolled`, `duplicate`, `invalid-template`, `verified`, `not-verified` or `withdrawn`.
+    /// Such as `enrolled`, `duplicate`, `verified`, `withdrawn`, `granted`, `answered`: [`crate::message::Outcome::name`].
     pub outcome: String,
     /// Operation id in hexadecimal.
     pub operation: String,
@@ -66,6 +75,21 @@ pub struct StatementBody {
     /// base64url of the canonical bytes of `Signed<Statement>`; for an inspection, of those bytes sealed to the reply key
     /// (purpose `seal::INSPECTION`, context: the request's digest).
     pub statement: String,
+}
+
+/// The charter in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CharterBody {
+    /// Its number; 0 is the charter that follows from the roster until the operators adopt one.
+    pub version: u64,
+    /// Its digest in hexadecimal.
+    pub digest: String,
+    /// The document: TOML.
+    pub document: String,
+    /// base64url of the canonical bytes of `consent::SignedCharter`; absent for version 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
 }
 
 /// Public facts about this node and its commons.

@@ -5,6 +5,7 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Error;
 
@@ -62,6 +63,64 @@ bytes_id!(/** A random name of one operation; also its protection against replay
 bytes_id!(/** A member: derived from the first device key, constant when devices change. */ MemberId, 16, "member id");
 bytes_id!(/** An Ed25519 public key of a member's device. */ DeviceKey, 32, "device key");
 bytes_id!(/** An Ed25519 signature. */ Signature, 64, "signature");
+bytes_id!(/** A standing grant: named by the operation that made it. */ GrantId, 16, "grant id");
+bytes_id!(/** A relying party's request to a member: named by the operation that brought it. */ AskId, 16, "ask id");
+bytes_id!(/** A member as one relying party knows them, and no other: see [`TraceKey::subject`]. */ SubjectId, 32, "subject id");
+bytes_id!(/** By this the member whose [`TraceKey`] made it, and nobody else, knows a log entry as theirs. */ LogTag, 16, "log tag");
+
+impl From<OperationId> for GrantId {
+    fn from(id: OperationId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<OperationId> for AskId {
+    fn from(id: OperationId) -> Self {
+        Self(id.0)
+    }
+}
+
+/// A secret that a member (or a relying party, for its own acts) shares with the three nodes. From it come the tags and salts of
+/// log entries, so that a member finds every entry about them and nobody else can link two; and the names under which relying
+/// parties know the member. It opens nothing and signs nothing.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
+pub struct TraceKey([u8; 32]);
+
+impl TraceKey {
+    /// From 32 random bytes.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+    /// For storage beside the member's other data.
+    pub fn secret_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+    /// What a request says of the key: enough to check it, not to learn it.
+    pub fn commitment(&self) -> Digest {
+        Digest::of("trust-commons/v1/trace-key", &[&self.0])
+    }
+    /// Marks the log entry at `index`.
+    pub fn tag(&self, index: u64) -> LogTag {
+        let digest = Digest::of("trust-commons/v1/log-tag", &[&self.0, &index.to_le_bytes()]);
+        let mut tag = [0u8; 16];
+        tag.copy_from_slice(digest.0.split_at(16).0);
+        LogTag(tag)
+    }
+    /// Hides the decision in the log entry at `index`.
+    pub fn salt(&self, index: u64) -> Digest {
+        Digest::of("trust-commons/v1/log-salt", &[&self.0, &index.to_le_bytes()])
+    }
+    /// The name under which `party` knows the member. Two parties cannot tell that their names mean one member.
+    pub fn subject(&self, party: &PartyId) -> SubjectId {
+        SubjectId(Digest::of("trust-commons/v1/subject", &[&self.0, party.as_str().as_bytes()]).0)
+    }
+}
+
+impl fmt::Debug for TraceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TraceKey(<redacted>)")
+    }
+}
 
 impl Digest {
     /// SHA-256 over `domain`, a zero byte and the concatenation of `parts`. Callers fix the length or encoding of the parts.
@@ -149,52 +208,59 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// The name of a modality profile, such as `face-512`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ProfileId(String);
+macro_rules! name_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-impl ProfileId {
-    /// Accepts 1 to 40 characters of `a-z 0-9 -`.
-    ///
-    /// # Errors
-    /// [`Error::BadId`].
-    pub fn new(name: &str) -> Result<Self, Error> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if (1..=40).contains(&name.len()) && name.chars().all(allowed) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(Error::BadId { what: "profile id", rule: "use 1 to 40 characters of a-z, 0-9 and -" })
+        impl $name {
+            /// Accepts 1 to 40 characters of `a-z 0-9 -`.
+            ///
+            /// # Errors
+            /// [`Error::BadId`].
+            pub fn new(name: &str) -> Result<Self, Error> {
+                let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                if (1..=40).contains(&name.len()) && name.chars().all(allowed) {
+                    Ok(Self(name.to_owned()))
+                } else {
+                    Err(Error::BadId { what: $what, rule: "use 1 to 40 characters of a-z, 0-9 and -" })
+                }
+            }
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+
+        impl BorshDeserialize for $name {
+            fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
+                let name = String::deserialize_reader(reader)?;
+                Self::new(&name).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(name: String) -> Result<Self, Error> {
+                Self::new(&name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl BorshDeserialize for ProfileId {
-    fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
-        let name = String::deserialize_reader(reader)?;
-        Self::new(&name).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
-    }
-}
-
-impl TryFrom<String> for ProfileId {
-    type Error = Error;
-    fn try_from(name: String) -> Result<Self, Error> {
-        Self::new(&name)
-    }
-}
-
-impl From<ProfileId> for String {
-    fn from(id: ProfileId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for ProfileId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+name_id!(/** The name of a modality profile, such as `face-512`. */ ProfileId, "profile id");
+name_id!(/** The name of a relying party in the charter, such as `river-clinic`. */ PartyId, "relying party id");

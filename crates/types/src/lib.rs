@@ -8,6 +8,7 @@
 
 pub mod api;
 mod codec;
+pub mod consent;
 mod error;
 mod ids;
 pub mod limits;
@@ -20,4 +21,7 @@ pub mod sign;
 
 pub use codec::{decode, encode};
 pub use error::Error;
-pub use ids::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature, UnixSeconds};
+pub use ids::{
+    AskId, DeviceKey, Digest, GrantId, LogTag, MemberId, NodeId, OperationId, PartyId, ProfileId, Signature, SubjectId,
+    TraceKey, UnixSeconds,
+};

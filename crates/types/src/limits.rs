@@ -1,7 +1,27 @@
 //! Every bound in one place. A queue, body, loop or batch without a line here is a bug.
 
-/// Bytes of one signed request (without the sealed share).
-pub const REQUEST_BYTES: usize = 8 * 1024;
+/// Bytes of one signed request (without the sealed share): a charter and what is around it.
+pub const REQUEST_BYTES: usize = CHARTER_BYTES + 4 * 1024;
+/// Bytes of a charter.
+pub const CHARTER_BYTES: usize = 48 * 1024;
+/// Standing grants of one member that have not ended.
+pub const GRANTS_PER_MEMBER: usize = 256;
+/// Asks that wait for one member.
+pub const ASKS_PER_MEMBER: usize = 64;
+/// Asks of one relying party that wait for an answer.
+pub const ASKS_PER_PARTY: usize = 10_000;
+/// Grants or asks in one statement to a relying party.
+pub const STATED_GRANTS: usize = 500;
+/// Events in one statement.
+pub const STATED_EVENTS: usize = 64;
+/// Vouchers in one enrolment.
+pub const VOUCHERS: usize = 16;
+/// Seconds an ask may wait for its answer.
+pub const ASK_LIFETIME_S: u64 = 30 * 24 * 3600;
+/// Seconds a standing grant may last, whatever a charter says.
+pub const GRANT_LIFETIME_S: u64 = 5 * 366 * 24 * 3600;
+/// Uses of one standing grant.
+pub const GRANT_USES: u32 = 1_000_000;
 /// Coordinates a template may have (an iris record has 19,200).
 pub const TEMPLATE_COORDINATES: usize = 32_768;
 /// Bytes of one sealed share: an explicit component of 4 bytes per coordinate, one seed, salts, HPKE overhead.
@@ -9,7 +29,7 @@ pub const SEALED_SHARE_BYTES: usize = 4 * TEMPLATE_COORDINATES + 1024;
 /// Bytes of one HTTP body: request and sealed share in base64, with room for JSON.
 pub const HTTP_BODY_BYTES: usize = 256 * 1024;
 /// Bytes of one signed answer. An inspection carries a third of a stored share.
-pub const ANSWER_BYTES: usize = 256 * 1024;
+pub const ANSWER_BYTES: usize = 512 * 1024;
 /// Seconds a request may be valid for at most.
 pub const REQUEST_LIFETIME_S: u64 = 600;
 /// Seconds that the clocks of a client and a node, or of two nodes, may differ.

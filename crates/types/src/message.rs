@@ -6,13 +6,18 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::consent::{
+    Answer, Ask, AskStatement, GrantStatement, Narrowing, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Use,
+    Voucher,
+};
 use crate::sign::{Message, Signed, verify};
 use crate::{
-    DeviceKey, Digest, Error, MemberId, NodeId, OperationId, ProfileId, Signature, UnixSeconds, limits, roster::Roster,
+    AskId, DeviceKey, Digest, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, Signature, SubjectId, UnixSeconds,
+    limits, roster::Roster,
 };
 
 /// Version of every message in this module.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What a device asks of the three nodes. Signed by `device`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -29,11 +34,13 @@ pub struct Request {
     pub issued_at: UnixSeconds,
     /// Until when nodes may act on it; at most [`limits::REQUEST_LIFETIME_S`] after `issued_at`.
     pub expires_at: UnixSeconds,
+    /// [`crate::TraceKey::commitment`] of the key that travels beside this request. It marks the log entry of what is decided.
+    pub trace: Digest,
     /// What to do.
     pub action: Action,
 }
 
-/// The operations of a member.
+/// What a member, a relying party or an operator asks.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Action {
     /// Become a member, or add a modality: match against everybody, then keep the record.
@@ -54,9 +61,43 @@ pub enum Action {
     },
     /// What became of an earlier operation of mine?
     Outcome {
-        /// Which one.
+        /// Which one. A relying party gives its ask's id to hear of the answer.
         operation: OperationId,
     },
+    /// Give a relying party a standing grant.
+    Grant(StandingGrant),
+    /// Make a standing grant smaller.
+    Narrow(Narrowing),
+    /// End a standing grant.
+    Revoke {
+        /// Which.
+        grant: GrantId,
+    },
+    /// Show one ask whose id came by another way.
+    See {
+        /// Which.
+        ask: AskId,
+    },
+    /// Answer a relying party.
+    Answer(Answer),
+    /// Suspend every grant, cut every session, refuse every pending request, at once and on every node that hears it.
+    ShieldUp,
+    /// End the shield. The grants named come back; all others end.
+    ShieldDown {
+        /// At most [`limits::GRANTS_PER_MEMBER`].
+        restore: Vec<GrantId>,
+    },
+    /// Decisions that concern the member, theirs and relying parties', in order.
+    Events {
+        /// Only of later batches.
+        after_batch: u64,
+    },
+    /// A relying party asks a member.
+    Ask(Ask),
+    /// A relying party uses a standing grant.
+    Use(Use),
+    /// The operators change the rules. Anybody may bring it: the signatures inside count.
+    Charter(SignedCharter),
 }
 
 /// A shared template with the member's consent to one use of it.
@@ -70,6 +111,10 @@ pub struct Submission {
     pub commitments: [Digest; 3],
     /// Consent to exactly this operation.
     pub grant: Grant,
+    /// The capture station's word, where the charter asks for one.
+    pub station: Option<Signed<StationSeal>>,
+    /// Who vouches for the newcomer, where the charter asks for it; at most [`limits::VOUCHERS`].
+    pub vouchers: Vec<Signed<Voucher>>,
 }
 
 /// Consent, inside the signed request: purpose-bound, expiring, for one use.
@@ -83,17 +128,10 @@ pub struct Grant {
     pub not_before: UnixSeconds,
     /// No use after.
     pub expires_at: UnixSeconds,
-    /// Uses allowed; 1 in this version.
+    /// Uses allowed: 1. More is a standing grant.
     pub uses: u32,
-}
-
-/// The purposes that consent can name (terms of the Data Privacy Vocabulary).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
-pub enum Purpose {
-    /// `dpv:FraudPreventionAndDetection`: is this one person, only once? Allows enrolment.
-    Deduplication,
-    /// `dpv:IdentityVerification`: is this the same person as before? Allows 1:1 verification.
-    Verification,
+    /// Digest of the charter that the member has read.
+    pub charter: Digest,
 }
 
 impl Message for Request {
@@ -107,8 +145,15 @@ impl Action {
     pub fn submission(&self) -> Option<&Submission> {
         match self {
             Self::Enrol(s) | Self::Verify(s) => Some(s),
-            Self::Status | Self::Withdraw { .. } | Self::Inspect { .. } | Self::Outcome { .. } => None,
+            Self::Answer(Answer { reply: Reply::Approve { submission, .. }, .. }) | Self::Use(Use { submission, .. }) => {
+                submission.as_ref()
+            }
+            _ => None,
         }
+    }
+    /// Whether all three nodes decide it together; else each node answers for itself.
+    pub fn is_decided(&self) -> bool {
+        !matches!(self, Self::Status | Self::Inspect { .. } | Self::Outcome { .. } | Self::See { .. } | Self::Events { .. })
     }
     /// Plain name, for metrics and people.
     pub fn name(&self) -> &'static str {
@@ -119,6 +164,17 @@ impl Action {
             Self::Withdraw { .. } => "withdraw",
             Self::Inspect { .. } => "inspect",
             Self::Outcome { .. } => "outcome",
+            Self::Grant(_) => "grant",
+            Self::Narrow(_) => "narrow",
+            Self::Revoke { .. } => "revoke",
+            Self::See { .. } => "see",
+            Self::Answer(_) => "answer",
+            Self::ShieldUp => "shield-up",
+            Self::ShieldDown { .. } => "shield-down",
+            Self::Events { .. } => "events",
+            Self::Ask(_) => "ask",
+            Self::Use(_) => "use",
+            Self::Charter(_) => "charter",
         }
     }
 }
@@ -138,6 +194,10 @@ pub struct Decision {
     pub batch: u64,
     /// When, as the nodes agreed.
     pub decided_at: UnixSeconds,
+    /// Digest of the charter in force.
+    pub charter: Digest,
+    /// Index of its entry in each node's log, the same on all.
+    pub log_index: u64,
     /// What.
     pub outcome: Outcome,
 }
@@ -164,6 +224,92 @@ pub enum Outcome {
         /// Records erased.
         records: u32,
     },
+    /// A standing grant begins; its id is the operation's.
+    Granted,
+    /// A standing grant is smaller.
+    Narrowed {
+        /// Which.
+        grant: GrantId,
+    },
+    /// A standing grant has ended.
+    Revoked {
+        /// Which.
+        grant: GrantId,
+    },
+    /// The ask waits for its answer; its id is the operation's.
+    Asked,
+    /// The member said no, or shields themselves.
+    Declined {
+        /// To which.
+        ask: AskId,
+    },
+    /// A relying party has its answer: by a member's approval of an ask, or by the use of a grant.
+    Answered {
+        /// The ask; absent when a standing grant was used.
+        ask: Option<AskId>,
+        /// The grant that covers it: the one used, or the one that the approval made.
+        grant: GrantId,
+        /// The member's name towards the party.
+        subject: SubjectId,
+        /// What the party learns.
+        finding: Finding,
+        /// Uses of the grant that remain.
+        uses_left: u32,
+    },
+    /// The shield is up on all nodes.
+    Shielded {
+        /// Grants suspended.
+        grants: u32,
+        /// Asks refused.
+        asks: u32,
+    },
+    /// The shield is down.
+    Unshielded {
+        /// Grants restored; all others ended.
+        restored: u32,
+    },
+    /// New rules are in force.
+    CharterAdopted {
+        /// Their number.
+        version: u64,
+    },
+}
+
+impl Outcome {
+    /// Plain name, for JSON and people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Enrolled { .. } => "enrolled",
+            Self::Duplicate => "duplicate",
+            Self::InvalidTemplate => "invalid-template",
+            Self::Verified { matched: true } => "verified",
+            Self::Verified { matched: false } => "not-verified",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Granted => "granted",
+            Self::Narrowed { .. } => "narrowed",
+            Self::Revoked { .. } => "revoked",
+            Self::Asked => "asked",
+            Self::Declined { .. } => "declined",
+            Self::Answered { .. } => "answered",
+            Self::Shielded { .. } => "shielded",
+            Self::Unshielded { .. } => "unshielded",
+            Self::CharterAdopted { .. } => "charter-adopted",
+        }
+    }
+}
+
+/// What a relying party learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Finding {
+    /// The subject is a member: one person, once.
+    Member,
+    /// The 1:1 comparison was made.
+    Compared {
+        /// Whether it is the subject.
+        matched: bool,
+    },
+    /// What was sent is not a template of this profile; no comparison was made. The use is spent.
+    InvalidTemplate,
 }
 
 impl Message for Decision {
@@ -226,8 +372,34 @@ pub struct Statement {
     pub at: UnixSeconds,
     /// Batches decided so far.
     pub batch: u64,
+    /// The charter in force.
+    pub charter: Digest,
     /// The member of the asking device; absent when there is none.
     pub member: Option<MemberStatement>,
+    /// For a relying party: its grants and open asks.
+    pub party: Option<PartyStatement>,
+    /// Answer to `See`.
+    pub ask: Option<AskStatement>,
+    /// Answer to `Events`, oldest first; ask again after the last one's batch until none come.
+    pub events: Vec<Event>,
+}
+
+/// What a node knows of a relying party.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PartyStatement {
+    /// Grants to it that are active; at most [`limits::STATED_GRANTS`], newest first.
+    pub grants: Vec<GrantStatement>,
+    /// Asks of it that wait for an answer.
+    pub asks: Vec<AskStatement>,
+}
+
+/// A decision about a member, for their records.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Event {
+    /// The signed request that led to it, as it came.
+    pub request: Signed<Request>,
+    /// What was decided.
+    pub certificate: Certificate,
 }
 
 /// A signed statement.
@@ -244,6 +416,12 @@ pub struct MemberStatement {
     pub records: Vec<RecordStatement>,
     /// Bytes of metadata this node keeps about the member besides shares (rows naming the member or the device).
     pub metadata_bytes: u64,
+    /// Since when the shield is up.
+    pub shield: Option<UnixSeconds>,
+    /// Standing grants that have not ended.
+    pub grants: Vec<GrantStatement>,
+    /// Questions of relying parties that wait for this member.
+    pub asks: Vec<AskStatement>,
 }
 
 /// What a node knows of one record.

@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::profile::Profile;
 use crate::{DeviceKey, Digest, Error, NodeId, ProfileId, limits};
 
+/// Version of the roster file.
+pub const VERSION: u16 = 2;
+
 /// The three nodes of a commons and the profiles it matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Roster {
-    /// Format version; 1.
+    /// Format version: [`VERSION`].
     pub version: u16,
     /// Name of the commons, for people.
     pub commons: String,
@@ -36,6 +39,8 @@ pub struct RosterNode {
     pub peer_address: String,
     /// Ed25519 key that signs decisions.
     pub signing_key: DeviceKey,
+    /// Ed25519 key that signs the checkpoints of its log and cosigns those of the other two.
+    pub log_key: DeviceKey,
     /// HPKE key (X25519) to which shares are sealed.
     pub seal_key: Digest,
     /// SHA-256 over the DER SubjectPublicKeyInfo of its TLS key, for peers and clients alike.
@@ -69,14 +74,16 @@ impl Roster {
     /// # Errors
     /// [`Error::Roster`], [`Error::Profile`], [`Error::Version`].
     pub fn check(&self) -> Result<(), Error> {
-        if self.version != 1 {
-            return Err(Error::Version { what: "roster", got: self.version, known: 1 });
+        if self.version != VERSION {
+            return Err(Error::Version { what: "roster", got: self.version, known: VERSION });
         }
         if !self.nodes.iter().map(|n| n.id).eq(NodeId::ALL) {
             return Err(Error::Roster("list nodes 1, 2 and 3, each once, in this order".to_owned()));
         }
         for (i, node) in self.nodes.iter().enumerate() {
-            let same = |other: &RosterNode| other.signing_key == node.signing_key || other.tls_key == node.tls_key;
+            let same = |other: &RosterNode| {
+                other.signing_key == node.signing_key || other.log_key == node.log_key || other.tls_key == node.tls_key
+            };
             if self.nodes.iter().skip(i + 1).any(same) {
                 return Err(Error::Roster("two nodes have the same key; run `commons-node init` for each".to_owned()));
             }
@@ -99,7 +106,9 @@ impl Roster {
     pub fn digest(&self) -> Digest {
         let mut parts: Vec<Vec<u8>> = vec![self.commons.len().to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
         for node in &self.nodes {
-            parts.push([&[node.id.number()][..], &node.signing_key.0, &node.seal_key.0, &node.tls_key.0].concat());
+            parts.push(
+                [&[node.id.number()][..], &node.signing_key.0, &node.log_key.0, &node.seal_key.0, &node.tls_key.0].concat(),
+            );
         }
         for profile in &self.profiles {
             parts.push(profile.digest().0.to_vec());

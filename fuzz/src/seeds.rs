@@ -1,9 +1,10 @@
 //! Encodings that are accepted, made from small values.
 
 use ed25519_dalek::SigningKey;
+use types::consent::Purpose;
 use types::message::{
-    Action, Certificate, Decision, Grant, MemberStatement, Outcome, Purpose, RecordStatement, Request, ShareSample,
-    Statement, Submission, VERSION,
+    Action, Certificate, Decision, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample, Statement,
+    Submission, VERSION,
 };
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
@@ -18,13 +19,15 @@ fn key() -> SigningKey {
 }
 
 pub(super) fn requests() -> Vec<Vec<u8>> {
-    let grant =
-        Grant { purpose: Purpose::Deduplication, note: "a note".to_owned(), not_before: 10, expires_at: 20, uses: 1 };
+    let (purpose, note, charter) = (Purpose::deduplication(), "a note".to_owned(), Digest([9; 32]));
+    let grant = Grant { purpose, note, not_before: 10, expires_at: 20, uses: 1, charter };
     let submission = Submission {
         profile: profile_id(),
         profile_digest: Digest([4; 32]),
         commitments: [Digest([5; 32]), Digest([6; 32]), Digest([7; 32])],
         grant,
+        station: None,
+        vouchers: Vec::new(),
     };
     let actions = [
         Action::Enrol(submission.clone()),
@@ -36,9 +39,9 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     ];
     let signed = |action| {
         let device = public_key(&key());
-        let commons = Digest([1; 32]);
-        let request =
-            Request { version: VERSION, commons, operation: operation(2), device, issued_at: 10, expires_at: 20, action };
+        let (commons, trace) = (Digest([1; 32]), Digest([2; 32]));
+        let (operation, issued_at, expires_at) = (operation(2), 10, 20);
+        let request = Request { version: VERSION, commons, operation, device, issued_at, expires_at, trace, action };
         Signed::new(request, &key()).to_bytes()
     };
     actions.into_iter().map(signed).collect()
@@ -55,8 +58,9 @@ pub(super) fn certificates() -> Vec<Vec<u8>> {
     ];
     let certificate = |outcome| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
-        let decision =
-            Decision { version: VERSION, commons, operation: operation(3), request, batch: 4, decided_at: 5, outcome };
+        let (operation, charter) = (operation(3), Digest([5; 32]));
+        let (version, batch, decided_at, log_index) = (VERSION, 4, 5, 6);
+        let decision = Decision { version, commons, operation, request, batch, decided_at, charter, log_index, outcome };
         Certificate { decision, signatures: [Signature([6; 64]); 3] }.to_bytes()
     };
     outcomes.into_iter().map(certificate).collect()
@@ -99,12 +103,18 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         url: "https://one.example:8443".to_owned(),
         peer_address: "one.example:9443".to_owned(),
         signing_key: types::DeviceKey([id.number(); 32]),
+        log_key: types::DeviceKey([100 + id.number(); 32]),
         seal_key: Digest([id.number(); 32]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     let nodes = NodeId::ALL.into_iter().map(node).collect();
-    let roster =
-        Roster { version: 1, commons: "a commons".to_owned(), throw_away: true, nodes, profiles: vec![small_profile()] };
+    let roster = Roster {
+        version: types::roster::VERSION,
+        commons: "a commons".to_owned(),
+        throw_away: true,
+        nodes,
+        profiles: vec![small_profile()],
+    };
     vec![roster.to_toml().expect("a roster can be written").into_bytes()]
 }
 

@@ -1,6 +1,7 @@
 //! What an answer must be before it counts. Pure functions of the roster, the request, the bytes and the time.
 
 use types::api::{DecisionBody, Problem, StatementBody, from_base64};
+use types::consent;
 use types::message::{Action, Certificate, Outcome, SignedStatement, Statement, VERSION};
 use types::roster::Roster;
 use types::seal::{INSPECTION, open};
@@ -117,7 +118,22 @@ fn fits(action: &Action, outcome: &Outcome) -> bool {
         Action::Enrol(_) => matches!(outcome, Outcome::Enrolled { .. } | Outcome::Duplicate | Outcome::InvalidTemplate),
         Action::Verify(_) => matches!(outcome, Outcome::Verified { .. } | Outcome::InvalidTemplate),
         Action::Withdraw { .. } => matches!(outcome, Outcome::Withdrawn { .. }),
-        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } => false,
+        Action::Grant(_) => *outcome == Outcome::Granted,
+        Action::Narrow(narrowing) => *outcome == Outcome::Narrowed { grant: narrowing.grant },
+        Action::Revoke { grant } => *outcome == Outcome::Revoked { grant: *grant },
+        Action::Answer(answer) => match (&answer.reply, outcome) {
+            (consent::Reply::Refuse, Outcome::Declined { ask }) => *ask == answer.ask,
+            (consent::Reply::Approve { .. }, Outcome::Answered { ask, .. }) => *ask == Some(answer.ask),
+            _ => false,
+        },
+        Action::ShieldUp => matches!(outcome, Outcome::Shielded { .. }),
+        Action::ShieldDown { .. } => matches!(outcome, Outcome::Unshielded { .. }),
+        Action::Ask(_) => *outcome == Outcome::Asked,
+        Action::Use(used) => matches!(outcome, Outcome::Answered { ask: None, grant, .. } if *grant == used.grant),
+        Action::Charter(_) => matches!(outcome, Outcome::CharterAdopted { .. }),
+        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
+            false
+        }
     }
 }
 
@@ -221,16 +237,4 @@ fn judge<B: serde::de::DeserializeOwned, T>(
 /// The first [`Fault`] found.
 pub fn check_receipt(roster: &Roster, certificate: &Certificate) -> Result<(), Fault> {
     certificate.verify(roster).map_err(fault)
-}
-
-/// Plain name of an outcome, as in the API.
-pub fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Enrolled { .. } => "enrolled",
-        Outcome::Duplicate => "duplicate",
-        Outcome::InvalidTemplate => "invalid-template",
-        Outcome::Verified { matched: true } => "verified",
-        Outcome::Verified { matched: false } => "not-verified",
-        Outcome::Withdrawn { .. } => "withdrawn",
-    }
 }

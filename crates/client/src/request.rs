@@ -9,13 +9,14 @@ use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use types::api::{RequestBody, to_base64};
-use types::message::{Action, Grant, Purpose, Request, Submission, VERSION};
+use types::consent::Purpose;
+use types::message::{Action, Grant, Request, Submission, VERSION};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{SHARE, SealKey, seal};
 use types::share::SharePackage;
 use types::sign::{Message, Signed, public_key};
-use types::{Digest, OperationId, ProfileId, UnixSeconds, limits};
+use types::{Digest, OperationId, ProfileId, TraceKey, UnixSeconds, limits};
 use zeroize::Zeroizing;
 
 use crate::{Error, transport::Call};
@@ -49,6 +50,7 @@ pub enum Question<'a> {
 pub struct Commons {
     roster: Arc<Roster>,
     digest: Digest,
+    charter: Digest,
 }
 
 impl Commons {
@@ -59,7 +61,7 @@ impl Commons {
     pub fn new(roster: Roster) -> Result<Self, Error> {
         roster.check()?;
         let digest = roster.digest();
-        Ok(Self { roster: Arc::new(roster), digest })
+        Ok(Self { roster: Arc::new(roster), digest, charter: Digest([0; 32]) })
     }
     /// The roster.
     pub fn roster(&self) -> &Roster {
@@ -95,6 +97,12 @@ pub struct Prepared {
     pub(crate) reply_key: Option<SealKey>,
 }
 
+/// The trace key of a device: with it the member finds the log entries about them.
+pub fn trace_key(device: &SigningKey) -> TraceKey {
+    let secret = Zeroizing::new(device.to_bytes());
+    TraceKey::from_random(Digest::of("trust-commons/v1/device-trace", &[&*secret]).0)
+}
+
 /// Builds, splits, seals and signs. `seed` must be 32 fresh random bytes; the request lives `lifetime_s` seconds (cut to
 /// [`limits::REQUEST_LIFETIME_S`]).
 ///
@@ -116,14 +124,14 @@ pub fn prepare(
     let mut packages = None;
     let mut reply_key = None;
     let mut submit = |template: &Template<'_>, purpose, note: &str, rng: &mut ChaCha20Rng| {
-        let grant = Grant { purpose, note: note.to_owned(), not_before: now, expires_at, uses: 1 };
+        let grant = Grant { purpose, note: note.to_owned(), not_before: now, expires_at, uses: 1, charter: commons.charter };
         let (submission, shares) = submission(commons, template, grant, rng)?;
         packages = Some(shares);
         Ok::<_, Error>(submission)
     };
     let (call, action) = match question {
-        Question::Enrol(t, note) => (Call::Enrol, Action::Enrol(submit(t, Purpose::Deduplication, note, &mut rng)?)),
-        Question::Verify(t, note) => (Call::Verify, Action::Verify(submit(t, Purpose::Verification, note, &mut rng)?)),
+        Question::Enrol(t, note) => (Call::Enrol, Action::Enrol(submit(t, Purpose::deduplication(), note, &mut rng)?)),
+        Question::Verify(t, note) => (Call::Verify, Action::Verify(submit(t, Purpose::verification(), note, &mut rng)?)),
         Question::Status => (Call::Status, Action::Status),
         Question::Withdraw(profile) => {
             if let Some(id) = profile {
@@ -141,6 +149,7 @@ pub fn prepare(
         }
         Question::Outcome(operation) => (Call::Outcome, Action::Outcome { operation: *operation }),
     };
+    let trace = trace_key(device);
     let request = Request {
         version: VERSION,
         commons: commons.digest,
@@ -148,10 +157,13 @@ pub fn prepare(
         device: public_key(device),
         issued_at: now,
         expires_at,
+        trace: trace.commitment(),
         action,
     };
     let digest = request.digest();
-    let bodies = bodies(commons, &Signed::new(request.clone(), device), &digest, packages.as_ref(), &mut rng)?;
+    let signed = Signed::new(request.clone(), device);
+    let trace = request.action.is_decided().then_some(&trace);
+    let bodies = bodies(commons, &signed, &digest, trace, packages.as_ref(), &mut rng)?;
     Ok(Prepared { request, digest, call, bodies, reply_key })
 }
 
@@ -174,20 +186,24 @@ fn submission(
     rng.fill_bytes(random.as_mut());
     let split = split(template.values, &SplitRandomness::from_bytes(&random));
     let (profile, profile_digest) = (profile.id.clone(), profile.digest());
-    Ok((Submission { profile, profile_digest, commitments: split.commitments, grant }, split.packages))
+    let (commitments, vouchers) = (split.commitments, Vec::new());
+    let submission = Submission { profile, profile_digest, commitments, grant, station: None, vouchers };
+    Ok((submission, split.packages))
 }
 
 fn bodies(
     commons: &Commons,
     signed: &Signed<Request>,
     digest: &Digest,
+    trace: Option<&TraceKey>,
     packages: Option<&[SharePackage; 3]>,
     rng: &mut ChaCha20Rng,
 ) -> Result<[Vec<u8>; 3], Error> {
     let request = to_base64(&signed.to_bytes());
+    let trace = trace.map(|key| to_base64(key.secret_bytes()));
     let json = |share: Option<String>| {
-        let body = RequestBody { request: request.clone(), share };
-        serde_json::to_vec(&body).expect("two strings are always JSON")
+        let body = RequestBody { request: request.clone(), share, trace: trace.clone() };
+        serde_json::to_vec(&body).expect("strings are always JSON")
     };
     let Some(packages) = packages else {
         let body = json(None);

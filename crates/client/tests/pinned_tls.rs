@@ -30,12 +30,13 @@ fn roster(url: &str, tls_key: Digest) -> Roster {
         url: url.to_owned(),
         peer_address: "127.0.0.1:1".to_owned(),
         signing_key: public_key(&SigningKey::from_bytes(&[id.number(); 32])),
+        log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([id.number(); 32]),
         tls_key: if id.number() == 1 { tls_key } else { Digest([id.number(); 32]) },
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
     let nodes = NodeId::ALL.map(node).to_vec();
-    Roster { version: 1, commons: "test".to_owned(), throw_away: true, nodes, profiles }
+    Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles }
 }
 
 /// Serves the same answer to every connection; returns the URL and the key's hash.

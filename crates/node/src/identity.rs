@@ -2,12 +2,12 @@
 //!
 //! | file in the data directory | content | trusted? |
 //! |---|---|---|
-//! | `identity.key` | the three secret keys; readable by its owner only | yes: who reads it can sign as this node and open shares sealed to it; who changes it makes the node refuse to start, as its keys leave the roster |
+//! | `identity.key` | the four secret keys; readable by its owner only | yes: who reads it can sign as this node and open shares sealed to it; who changes it makes the node refuse to start, as its keys leave the roster |
 //! | `card.toml` | the public keys and addresses, to put into the roster | no: it is written for people and never read again by the node |
 //!
 //! The keys are not encrypted: a node must start unattended, so a passphrase would lie beside them. Put the data directory on an
-//! encrypted disk. Three keys for three purposes, so that none is used in two protocols: Ed25519 signs decisions (RFC 8032),
-//! X25519 opens shares (HPKE, RFC 9180), ECDSA P-256 speaks TLS, to peers and clients alike (browsers know no Ed25519 in TLS).
+//! encrypted disk. Four keys for four purposes, so that none is used in two protocols: one Ed25519 key signs decisions (RFC 8032),
+//! another the node's log and its cosignatures on others', X25519 opens shares (HPKE, RFC 9180), ECDSA P-256 speaks TLS, to peers and clients alike (browsers know no Ed25519 in TLS).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -29,13 +29,14 @@ use crate::Error;
 const KEY_FILE: &str = "identity.key";
 const CARD_FILE: &str = "card.toml";
 /// Version of both files.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The keys of one node.
 #[derive(Debug)]
 pub struct Identity {
     node: NodeId,
     signing: SigningKey,
+    log: SigningKey,
     seal: SealKey,
     tls: TlsKey,
 }
@@ -57,7 +58,7 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// 1.
+    /// Format version.
     pub version: u16,
     /// The entry for the roster.
     pub node: RosterNode,
@@ -74,6 +75,7 @@ struct KeyFile {
     version: u16,
     node: u8,
     signing_key: String,
+    log_key: String,
     seal_key: String,
     tls_key: String,
 }
@@ -91,6 +93,7 @@ impl Identity {
         let identity = Self {
             node: facts.node,
             signing: SigningKey::from_bytes(&*random()?),
+            log: SigningKey::from_bytes(&*random()?),
             seal: SealKey::from_random(&*random()?),
             tls: TlsKey::generate()?,
         };
@@ -100,6 +103,7 @@ impl Identity {
             version: VERSION,
             node: facts.node.number(),
             signing_key: hex(&Zeroizing::new(identity.signing.to_bytes())),
+            log_key: hex(&Zeroizing::new(identity.log.to_bytes())),
             seal_key: hex(&Zeroizing::new(identity.seal.to_bytes())),
             tls_key: identity.tls.0.clone(),
         };
@@ -144,6 +148,7 @@ impl Identity {
         Ok(Self {
             node: NodeId::new(keys.node).map_err(|_| damaged("its node number is not 1, 2 or 3"))?,
             signing: SigningKey::from_bytes(&*bytes(&keys.signing_key, "its signing key is not one")?),
+            log: SigningKey::from_bytes(&*bytes(&keys.log_key, "its log key is not one")?),
             seal: SealKey::from_bytes(*bytes(&keys.seal_key, "its seal key is not one")?),
             tls,
         })
@@ -158,6 +163,9 @@ impl Identity {
         let Some(entry) = roster.node(self.node) else { return wrong("no entry") };
         if entry.signing_key != sign::public_key(&self.signing) {
             return wrong("another signing_key");
+        }
+        if entry.log_key != sign::public_key(&self.log) {
+            return wrong("another log_key");
         }
         if entry.seal_key != Digest(self.seal.public()?) {
             return wrong("another seal_key");
@@ -176,6 +184,10 @@ impl Identity {
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
+    /// Signs checkpoints and cosignatures.
+    pub fn log_key(&self) -> &SigningKey {
+        &self.log
+    }
     /// Opens shares.
     pub fn seal_key(&self) -> &SealKey {
         &self.seal
@@ -192,6 +204,7 @@ impl Identity {
             url: facts.url.clone(),
             peer_address: facts.peer_address.clone(),
             signing_key: sign::public_key(&self.signing),
+            log_key: sign::public_key(&self.log),
             seal_key: Digest(self.seal.public()?),
             tls_key: self.tls.digest()?,
         })

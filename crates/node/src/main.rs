@@ -152,7 +152,8 @@ fn print_roster(make: &MakeRoster, json: bool) -> Result<(), Error> {
     let mut nodes: Vec<_> = cards.into_iter().map(|card| card.node).collect();
     nodes.sort_by_key(|node| node.id);
     let profiles = make.profiles.iter().map(|path| read_profile(path)).collect::<Result<Vec<_>, _>>()?;
-    let roster = Roster { version: 1, commons: make.commons.clone(), throw_away: false, nodes, profiles };
+    let roster =
+        Roster { version: types::roster::VERSION, commons: make.commons.clone(), throw_away: false, nodes, profiles };
     roster.check()?;
     if json {
         return print_json(&json!({ "digest": roster.digest(), "roster": roster }));

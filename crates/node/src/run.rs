@@ -213,7 +213,7 @@ pub async fn loopback(dir: &Path, commons: &str, profiles: Vec<Profile>) -> Resu
     let (b, card_b) = loopback_node(dir, &roster_path, two).await?;
     let (c, card_c) = loopback_node(dir, &roster_path, three).await?;
     let nodes = vec![card_a.node, card_b.node, card_c.node];
-    let roster = Roster { version: 1, commons: commons.to_owned(), throw_away: true, nodes, profiles };
+    let roster = Roster { version: types::roster::VERSION, commons: commons.to_owned(), throw_away: true, nodes, profiles };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(Error::io(&roster_path))?;
     Ok(Loopback { roster, roster_path, nodes: [a, b, c] })

@@ -3,7 +3,8 @@
 
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
-use types::message::{Action, Certificate, Decision, Grant, Outcome, Purpose, Request, Submission, VERSION};
+use types::consent::Purpose;
+use types::message::{Action, Certificate, Decision, Grant, Outcome, Request, Submission, VERSION};
 use types::roster::{Roster, RosterNode};
 use types::sign::{Message, Signed, public_key, sign};
 use types::{DeviceKey, Digest, Error, MemberId, NodeId, OperationId, ProfileId};
@@ -18,12 +19,13 @@ fn roster(keys: &[SigningKey; 3]) -> Roster {
         url: format!("https://node{id}.example"),
         peer_address: format!("node{id}.example:7000"),
         signing_key: public_key(&keys[id.index()]),
+        log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([id.number(); 32]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     let profiles = vec![types::profile::Profile::from_toml(PROFILE).unwrap()];
     let commons = "a commons".to_owned();
-    Roster { version: 1, commons, throw_away: false, nodes: NodeId::ALL.map(node).to_vec(), profiles }
+    Roster { version: types::roster::VERSION, commons, throw_away: false, nodes: NodeId::ALL.map(node).to_vec(), profiles }
 }
 
 fn keys() -> [SigningKey; 3] {
@@ -32,10 +34,11 @@ fn keys() -> [SigningKey; 3] {
 
 fn action() -> impl Strategy<Value = Action> {
     let submission = (any::<[u8; 32]>(), ".{0,40}", any::<u64>(), any::<bool>()).prop_map(|(bytes, note, time, dedup)| {
-        let purpose = if dedup { Purpose::Deduplication } else { Purpose::Verification };
-        let grant = Grant { purpose, note, not_before: time / 2, expires_at: time, uses: 1 };
+        let purpose = if dedup { Purpose::deduplication() } else { Purpose::verification() };
+        let grant = Grant { purpose, note, not_before: time / 2, expires_at: time, uses: 1, charter: Digest(bytes) };
         let commitments = [Digest(bytes), Digest([1; 32]), Digest([2; 32])];
-        Submission { profile: ProfileId::new("face-512").unwrap(), profile_digest: Digest(bytes), commitments, grant }
+        let (profile, profile_digest) = (ProfileId::new("face-512").unwrap(), Digest(bytes));
+        Submission { profile, profile_digest, commitments, grant, station: None, vouchers: Vec::new() }
     });
     prop_oneof![
         submission.clone().prop_map(Action::Enrol),
@@ -57,6 +60,7 @@ fn request() -> impl Strategy<Value = Request> {
             device: public_key(&SigningKey::from_bytes(&[9; 32])),
             issued_at,
             expires_at,
+            trace: Digest(commons),
             action,
         },
     )
@@ -111,7 +115,8 @@ fn a_signature_does_not_serve_another_kind_of_message() {
 fn decision(roster: &Roster) -> Decision {
     let outcome = Outcome::Enrolled { member: MemberId([5; 16]) };
     let (operation, request) = (OperationId([6; 16]), Digest([7; 32]));
-    Decision { version: VERSION, commons: roster.digest(), operation, request, batch: 3, decided_at: 9, outcome }
+    let (version, commons, charter, log_index) = (VERSION, roster.digest(), Digest([8; 32]), 4);
+    Decision { version, commons, operation, request, batch: 3, decided_at: 9, charter, log_index, outcome }
 }
 
 #[test]

@@ -170,7 +170,8 @@ async fn at_ports(folder: &Path, roster_path: PathBuf, profiles: Vec<Profile>, b
         entries.push(card.node);
         nodes.push((config(folder, &roster_path, id, http, peer)?, listeners));
     }
-    let roster = Roster { version: 1, commons: NAME.to_owned(), throw_away: true, nodes: entries, profiles };
+    let roster =
+        Roster { version: types::roster::VERSION, commons: NAME.to_owned(), throw_away: true, nodes: entries, profiles };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(|error| Failure::write(&roster_path, &error))?;
     let three = || Failure::input("a commons has three nodes", "report this");

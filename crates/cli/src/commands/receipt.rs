@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use client::Proof;
-use client::answer::outcome_name;
 use client::native::NativeClient;
 use serde_json::{Value, json};
 use types::api::to_base64;
@@ -38,7 +37,7 @@ pub(crate) fn keep(
         "roster": client.commons().digest(),
         "action": action,
         "note": note,
-        "outcome": outcome_name(&decision.outcome),
+        "outcome": decision.outcome.name(),
         "operation": decision.operation,
         "batch": decision.batch,
         "decided_at": decision.decided_at,
@@ -54,7 +53,7 @@ pub(crate) fn keep(
 pub(crate) fn facts(proof: &Proof, receipt: &std::path::Path) -> Value {
     let decision = &proof.certificate.decision;
     let mut facts = json!({
-        "outcome": outcome_name(&decision.outcome),
+        "outcome": decision.outcome.name(),
         "operation": decision.operation,
         "batch": decision.batch,
         "decided_at": decision.decided_at,

@@ -75,12 +75,13 @@ impl Fake {
             url: format!("https://node{id}.example"),
             peer_address: format!("node{id}.example:7000"),
             signing_key: public_key(&keys[id.index()]),
+            log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
             seal_key: Digest(seals[id.index()].public().unwrap()),
             tls_key: Digest([10 + id.number(); 32]),
         };
         let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
         let roster = Roster {
-            version: 1,
+            version: types::roster::VERSION,
             commons: "test".to_owned(),
             throw_away: true,
             nodes: NodeId::ALL.map(node).to_vec(),
@@ -143,6 +144,8 @@ impl Fake {
             request,
             batch: 7,
             decided_at: self.clock.load(Ordering::Relaxed),
+            charter: Digest([8; 32]),
+            log_index: 0,
             outcome,
         };
         match lie {
@@ -187,6 +190,9 @@ impl Fake {
             since: NOW - 50,
             records: vec![record],
             metadata_bytes: 100,
+            shield: None,
+            grants: Vec::new(),
+            asks: Vec::new(),
         };
         let mut statement = Statement {
             version: VERSION,
@@ -195,6 +201,10 @@ impl Fake {
             request: digest,
             at: NOW,
             batch: 7,
+            charter: Digest([8; 32]),
+            party: None,
+            ask: None,
+            events: Vec::new(),
             member: self.member.then_some(member),
         };
         match lie {

@@ -2,7 +2,8 @@
 //!
 //! In scope: everything that needs no state. Out of scope: replay, membership and rates (`app`), size and JSON (`http`).
 
-use types::message::{Action, Grant, Purpose, Request, Submission, VERSION};
+use types::consent::Purpose;
+use types::message::{Action, Grant, Request, Submission, VERSION};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, SealKey};
@@ -79,10 +80,11 @@ fn unknown_profile(profile: &types::ProfileId, roster: &Roster) -> Error {
 }
 
 fn check_grant(grant: &Grant, action: &Action, now: UnixSeconds) -> Result<(), Error> {
-    let fits = matches!(
-        (grant.purpose, action),
-        (Purpose::Deduplication, Action::Enrol(_)) | (Purpose::Verification, Action::Verify(_))
-    );
+    let fits = match action {
+        Action::Enrol(_) => grant.purpose == Purpose::deduplication(),
+        Action::Verify(_) => grant.purpose == Purpose::verification(),
+        _ => false,
+    };
     let rule = if !fits {
         "its purpose is for another action"
     } else if grant.uses != 1 {

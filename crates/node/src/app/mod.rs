@@ -116,7 +116,7 @@ impl App {
         let (core, request) = (&self.0.core, &signed.message);
         match request.action {
             Action::Enrol(_) | Action::Verify(_) | Action::Withdraw { .. } => {}
-            Action::Status | Action::Inspect { .. } | Action::Outcome { .. } => {
+            _ => {
                 return Err(Error::WrongAction { action: request.action.name() });
             }
         }

@@ -27,7 +27,11 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
         request: digest,
         at: config.clock.now(),
         batch: core.store.chain().await?.committed,
+        charter: Digest([0; 32]),
         member: member(core, request, reply_key.is_some()).await?,
+        party: None,
+        ask: None,
+        events: Vec::new(),
     };
     let bytes = SignedStatement::new(statement, &config.signing_key).to_bytes();
     match reply_key {
@@ -50,7 +54,9 @@ async fn member(core: &Core, request: &Request, with_samples: bool) -> Result<Op
         });
     }
     let metadata_bytes = core.store.metadata_bytes(&request.device).await?;
-    Ok(Some(MemberStatement { member: member.member, since: member.since, records, metadata_bytes }))
+    let (member, since) = (member.member, member.since);
+    let (grants, asks) = (Vec::new(), Vec::new());
+    Ok(Some(MemberStatement { member, since, records, metadata_bytes, shield: None, grants, asks }))
 }
 
 async fn sample(core: &Core, row: &RecordRow) -> Result<ShareSample, Error> {

@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request as HttpRequest, State
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use types::api::{CommonsBody, DecisionBody, RequestBody, StatementBody, from_base64, to_base64};
-use types::message::{Action, Certificate, Outcome, Request};
+use types::message::{Action, Certificate, Request};
 use types::sign::Signed;
 use types::{limits, seal};
 use utoipa_axum::router::OpenApiRouter;
@@ -193,17 +193,9 @@ async fn state(api: &Api, asked: Asked) -> Result<Json<StatementBody>, Failure> 
 
 fn decision_body(certificate: &Certificate) -> DecisionBody {
     let decision = &certificate.decision;
-    let outcome = match decision.outcome {
-        Outcome::Enrolled { .. } => "enrolled",
-        Outcome::Duplicate => "duplicate",
-        Outcome::InvalidTemplate => "invalid-template",
-        Outcome::Verified { matched: true } => "verified",
-        Outcome::Verified { matched: false } => "not-verified",
-        Outcome::Withdrawn { .. } => "withdrawn",
-    };
     DecisionBody {
         certificate: to_base64(&certificate.to_bytes()),
-        outcome: outcome.to_owned(),
+        outcome: decision.outcome.name().to_owned(),
         operation: decision.operation.to_hex(),
         batch: decision.batch,
     }

@@ -55,7 +55,13 @@ fn roster_of(sites: [&Site; 3]) -> Roster {
         card.node
     });
     let profiles = vec![profile()];
-    let roster = Roster { version: 1, commons: "test".to_owned(), throw_away: true, nodes: nodes.to_vec(), profiles };
+    let roster = Roster {
+        version: types::roster::VERSION,
+        commons: "test".to_owned(),
+        throw_away: true,
+        nodes: nodes.to_vec(),
+        profiles,
+    };
     roster.check().unwrap();
     roster
 }

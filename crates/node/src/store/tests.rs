@@ -26,12 +26,13 @@ fn roster(seed: u8) -> Roster {
         url: format!("http://127.0.0.1:{}", id.number()),
         peer_address: format!("127.0.0.1:{}", id.number()),
         signing_key: public_key(&SigningKey::from_bytes(&[seed + id.number(); 32])),
+        log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([1; 32]),
         tls_key: Digest([id.number(); 32]),
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
     let nodes = NodeId::ALL.map(node).to_vec();
-    Roster { version: 1, commons: "test".to_owned(), throw_away: true, nodes, profiles }
+    Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles }
 }
 
 fn node() -> NodeId {
@@ -78,6 +79,8 @@ fn batch(number: u64, previous: Digest, n: u8, outcome: Outcome, effect: Effect)
         request: Digest([n; 32]),
         batch: number,
         decided_at: 100,
+        charter: Digest([8; 32]),
+        log_index: 0,
         outcome,
     };
     let entry = Entry { decision, device: DeviceKey([n & 0x0F; 32]), effect };

@@ -17,12 +17,13 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use types::api::{DecisionBody, Problem, RequestBody, from_base64, to_base64};
-use types::message::{Action, Certificate, Grant, Purpose, Request, Submission, VERSION};
+use types::consent::Purpose;
+use types::message::{Action, Certificate, Grant, Request, Submission, VERSION};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, SealKey};
 use types::sign::{Message, Signed, public_key};
-use types::{Digest, NodeId, OperationId};
+use types::{Digest, NodeId, OperationId, TraceKey};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -142,12 +143,16 @@ impl<'a> Device<'a> {
         Self { key: SigningKey::from_bytes(&random()), roster }
     }
 
+    fn trace(&self) -> TraceKey {
+        TraceKey::from_random(self.key.to_bytes())
+    }
+
     pub(crate) fn enrol(&self, template: [i32; 8]) -> Call {
-        self.with_share(template, Purpose::Deduplication, Action::Enrol)
+        self.with_share(template, Purpose::deduplication(), Action::Enrol)
     }
 
     pub(crate) fn verify(&self, template: [i32; 8]) -> Call {
-        self.with_share(template, Purpose::Verification, Action::Verify)
+        self.with_share(template, Purpose::verification(), Action::Verify)
     }
 
     pub(crate) fn ask(&self, action: Action) -> Call {
@@ -159,7 +164,8 @@ impl<'a> Device<'a> {
         let now = now();
         let (commons, device) = (self.roster.digest(), public_key(&self.key));
         let operation = OperationId(random());
-        Request { version: VERSION, commons, operation, device, issued_at: now, expires_at: now + 300, action }
+        let (version, trace, expires_at) = (VERSION, self.trace().commitment(), now + 300);
+        Request { version, commons, operation, device, issued_at: now, expires_at, trace, action }
     }
 
     fn with_share(&self, template: [i32; 8], purpose: Purpose, action: impl Fn(Submission) -> Action) -> Call {
@@ -169,9 +175,18 @@ impl<'a> Device<'a> {
         getrandom::fill(&mut random).unwrap();
         let split = mpc::sharing::split(&values, &mpc::sharing::SplitRandomness::from_bytes(&random));
         let now = now();
-        let grant = Grant { purpose, note: "test".to_owned(), not_before: now - 10, expires_at: now + 300, uses: 1 };
+        let grant = Grant {
+            purpose,
+            note: "test".to_owned(),
+            not_before: now - 10,
+            expires_at: now + 300,
+            uses: 1,
+            charter: Digest([0; 32]),
+        };
         let (commitments, profile_digest) = (split.commitments, profile.digest());
-        let request = self.request(action(Submission { profile: profile.id.clone(), profile_digest, commitments, grant }));
+        let (id, vouchers) = (profile.id.clone(), Vec::new());
+        let submission = Submission { profile: id, profile_digest, commitments, grant, station: None, vouchers };
+        let request = self.request(action(submission));
         let digest = request.digest();
         let packages = split.packages.map(|package| {
             let key = self.roster.node(package.node).unwrap().seal_key;
@@ -183,8 +198,12 @@ impl<'a> Device<'a> {
     pub(crate) fn call(&self, request: Request, shares: [Option<Vec<u8>>; 3]) -> Call {
         let (digest, operation) = (request.digest(), request.operation);
         let signed = to_base64(&Signed::new(request, &self.key).to_bytes());
-        let bodies =
-            shares.map(|share| RequestBody { request: signed.clone(), share: share.map(|bytes| to_base64(&bytes)) });
+        let trace = Some(to_base64(self.trace().secret_bytes()));
+        let bodies = shares.map(|share| RequestBody {
+            request: signed.clone(),
+            share: share.map(|bytes| to_base64(&bytes)),
+            trace: trace.clone(),
+        });
         Call { digest, operation, bodies }
     }
 }

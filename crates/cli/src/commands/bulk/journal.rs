@@ -125,6 +125,8 @@ mod tests {
             request,
             batch,
             decided_at: 5,
+            charter: Digest([8; 32]),
+            log_index: 0,
             outcome: Outcome::Duplicate,
         };
         Certificate { decision, signatures: [Signature([4; 64]); 3] }

@@ -104,8 +104,9 @@ impl Sequencer {
             let (outcome, effect) = self.outcome(&planned, verdict, &mut shares);
             let OperationRef { operation, request } = planned.operation.reference;
             let commons = self.core.commons;
-            let decision =
-                Decision { version: VERSION, commons, operation, request, batch: number, decided_at: time, outcome };
+            let (charter, log_index) = (types::Digest([0; 32]), 0);
+            let (version, batch, decided_at) = (VERSION, number, time);
+            let decision = Decision { version, commons, operation, request, batch, decided_at, charter, log_index, outcome };
             entries.push(Entry { decision, device: planned.operation.device, effect });
         }
         (Batch { session: session.0, number, previous: self.chain.head, time, entries }, shares)

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use types::message::{Action, Outcome, Purpose, Request};
+use types::consent::Purpose;
+use types::message::{Action, Outcome, Request};
 use types::sign::Signed;
 use types::{Digest, NodeId, ProfileId};
 
@@ -28,13 +29,13 @@ async fn requests_that_break_a_rule_are_refused_by_name() {
         ("lives-too-long", Kind::Invalid, |r| r.expires_at += 400),
         ("unknown-profile", Kind::Invalid, |r| submission(r).profile = ProfileId::new("gait-1").unwrap()),
         ("profile-mismatch", Kind::Invalid, |r| submission(r).profile_digest = Digest([0; 32])),
-        ("consent", Kind::Forbidden, |r| submission(r).grant.purpose = Purpose::Verification),
+        ("consent", Kind::Forbidden, |r| submission(r).grant.purpose = Purpose::verification()),
         ("consent", Kind::Forbidden, |r| submission(r).grant.uses = 2),
         ("consent", Kind::Forbidden, |r| submission(r).grant.expires_at -= 1000),
         ("consent", Kind::Forbidden, |r| submission(r).grant.note = "x".repeat(201)),
     ];
     for (code, kind, change) in cases {
-        let call = world.call(&ada, Purpose::Deduplication, change);
+        let call = world.call(&ada, Purpose::deduplication(), change);
         for answer in world.send(&call).await {
             let error = answer.unwrap_err();
             assert_eq!((error.code(), error.kind()), (code, kind));
@@ -106,8 +107,8 @@ async fn shares_that_do_not_agree_between_nodes_end_the_operation_for_all() {
     // Node 2 gets a share of another template than was committed to: a different split under the same request.
     let values = super::world::quantise(&ada.face);
     let mut other = None;
-    let _ = world.call_with(&ada, Purpose::Deduplication, 0, &values, |r| other = Some(submission(r).commitments));
-    let wrong = world.call(&ada, Purpose::Deduplication, |r| submission(r).commitments[2] = other.unwrap()[2]);
+    let _ = world.call_with(&ada, Purpose::deduplication(), 0, &values, |r| other = Some(submission(r).commitments));
+    let wrong = world.call(&ada, Purpose::deduplication(), |r| submission(r).commitments[2] = other.unwrap()[2]);
     let asked = Instant::now();
     // Components 3 are held by nodes 2 and 3; node 1 learns from them.
     assert_eq!(codes(&world.send(&wrong).await), ["not-everywhere", "bad-share", "bad-share"]);

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use types::NodeId;
-use types::message::{Action, Outcome, Purpose, SignedStatement};
+use types::consent::Purpose;
+use types::message::{Action, Outcome, SignedStatement};
 use types::seal::{self, SealKey};
 use types::sign::{Message as _, Signed, public_key};
 
@@ -93,7 +94,7 @@ async fn vectors_that_are_no_templates_are_refused_by_all() {
     weighted.iter_mut().for_each(|x| *x = x.wrapping_mul(2));
     for values in [vec![0; 64], weighted] {
         let person = world.person();
-        let call = world.call_with(&person, Purpose::Deduplication, 0, &values, |_| ());
+        let call = world.call_with(&person, Purpose::deduplication(), 0, &values, |_| ());
         assert_eq!(world.decide(&call).await, Outcome::InvalidTemplate);
     }
     assert_eq!(world.app(NodeId::ALL[0]).commons().records["vector-64"], 0);
@@ -107,12 +108,12 @@ async fn one_member_may_have_several_modalities() {
     let first = world.decide(&call).await;
     // 128 code bits, 64 mask bits, all valid.
     let iris: Vec<u32> = (0..128u32).map(|bit| (bit * 7 / 3) % 2).chain([1; 64]).collect();
-    let call = world.call_with(&ada, Purpose::Deduplication, 1, &iris, |_| ());
+    let call = world.call_with(&ada, Purpose::deduplication(), 1, &iris, |_| ());
     assert_eq!(world.decide(&call).await, first);
     let ben = world.person();
-    let call = world.call_with(&ben, Purpose::Deduplication, 1, &iris, |_| ());
+    let call = world.call_with(&ben, Purpose::deduplication(), 1, &iris, |_| ());
     assert_eq!(world.decide(&call).await, Outcome::Duplicate);
-    let call = world.call_with(&ada, Purpose::Verification, 1, &iris, |_| ());
+    let call = world.call_with(&ada, Purpose::verification(), 1, &iris, |_| ());
     assert_eq!(world.decide(&call).await, Outcome::Verified { matched: true });
     let only = Some(world.roster.profiles[1].id.clone());
     let call = world.plain(&ada, Action::Withdraw { profile: only });

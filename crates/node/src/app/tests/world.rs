@@ -9,12 +9,13 @@ use ed25519_dalek::SigningKey;
 use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use types::message::{Action, Certificate, Grant, Outcome, Purpose, Request, Submission, VERSION};
+use types::consent::Purpose;
+use types::message::{Action, Certificate, Grant, Outcome, Request, Submission, VERSION};
 use types::profile::{Matching, Profile};
 use types::roster::{Roster, RosterNode};
 use types::seal::{self, SealKey};
 use types::sign::{Message as _, Signed, public_key};
-use types::{Digest, NodeId, OperationId, UnixSeconds};
+use types::{Digest, NodeId, OperationId, TraceKey, UnixSeconds};
 
 use super::network::Network;
 use crate::Error;
@@ -65,6 +66,12 @@ pub(super) struct Person {
     pub(super) face: Vec<f64>,
 }
 
+impl Person {
+    pub(super) fn trace(&self) -> TraceKey {
+        TraceKey::from_random(self.key.to_bytes())
+    }
+}
+
 /// A request with its three sealed shares.
 #[derive(Clone)]
 pub(super) struct Call {
@@ -97,12 +104,14 @@ impl World {
             url: format!("http://127.0.0.1:{}", 8000 + u16::from(id.number())),
             peer_address: format!("127.0.0.1:{}", 7000 + u16::from(id.number())),
             signing_key: public_key(&keys[id.index()]),
+            log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
             seal_key: Digest(seals[id.index()].public().unwrap()),
             tls_key: Digest([id.number(); 32]),
         };
         let profiles = vec![Profile::from_toml(PROFILE).unwrap(), Profile::from_toml(IRIS).unwrap()];
         let nodes = NodeId::ALL.map(node).to_vec();
-        let roster = Roster { version: 1, commons: "test".to_owned(), throw_away: true, nodes, profiles };
+        let roster =
+            Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles };
         let directory = tempfile::tempdir().unwrap();
         for node in NodeId::ALL {
             std::fs::create_dir(directory.path().join(node.to_string())).unwrap();
@@ -211,6 +220,7 @@ impl World {
             device: public_key(&person.key),
             issued_at: now,
             expires_at: now + 300,
+            trace: person.trace().commitment(),
             action,
         }
     }
@@ -222,11 +232,11 @@ impl World {
     }
 
     pub(super) fn enrol(&mut self, person: &Person) -> Call {
-        self.call(person, Purpose::Deduplication, |_| ())
+        self.call(person, Purpose::deduplication(), |_| ())
     }
 
     pub(super) fn verify(&mut self, person: &Person) -> Call {
-        self.call(person, Purpose::Verification, |_| ())
+        self.call(person, Purpose::verification(), |_| ())
     }
 
     /// A request with shares of the person's face; `change` may spoil it before it is signed.
@@ -250,12 +260,11 @@ impl World {
         let (id, profile_digest) = (profile.id.clone(), profile.digest());
         let now = self.clock.now();
         let note = "a test".to_owned();
-        let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1 };
-        let submission = Submission { profile: id, profile_digest, commitments: parts.commitments, grant };
-        let action = match purpose {
-            Purpose::Deduplication => Action::Enrol(submission),
-            Purpose::Verification => Action::Verify(submission),
-        };
+        let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1, charter: Digest([0; 32]) };
+        let (commitments, vouchers) = (parts.commitments, Vec::new());
+        let enrols = grant.purpose == Purpose::deduplication();
+        let submission = Submission { profile: id, profile_digest, commitments, grant, station: None, vouchers };
+        let action = if enrols { Action::Enrol(submission) } else { Action::Verify(submission) };
         let mut request = self.request(person, action);
         change(&mut request);
         let signed = Signed::new(request, &person.key);

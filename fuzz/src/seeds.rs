@@ -69,11 +69,31 @@ pub(super) fn certificates() -> Vec<Vec<u8>> {
 pub(super) fn statements() -> Vec<Vec<u8>> {
     let sample = ShareSample { values: vec![1, 2, 3, 4], digest: Digest([9; 32]) };
     let record = RecordStatement { profile: profile_id(), batch: 1, since: 2, share_bytes: 8, sample: Some(sample) };
-    let member = MemberStatement { member: MemberId([1; 16]), since: 3, records: vec![record], metadata_bytes: 60 };
+    let member = MemberStatement {
+        member: MemberId([1; 16]),
+        since: 3,
+        records: vec![record],
+        metadata_bytes: 60,
+        shield: Some(4),
+        grants: Vec::new(),
+        asks: Vec::new(),
+    };
     let statement = |member| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
-        Signed::new(Statement { version: VERSION, commons, node: NodeId::ALL[0], request, at: 5, batch: 6, member }, &key())
-            .to_bytes()
+        let statement = Statement {
+            version: VERSION,
+            commons,
+            node: NodeId::ALL[0],
+            request,
+            at: 5,
+            batch: 6,
+            charter: Digest([3; 32]),
+            member,
+            party: None,
+            ask: None,
+            events: Vec::new(),
+        };
+        Signed::new(statement, &key()).to_bytes()
     };
     vec![statement(None), statement(Some(member))]
 }

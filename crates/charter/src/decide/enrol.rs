@@ -1,0 +1,78 @@
+//! A member's own acts with their body: to enrol and to verify.
+
+use std::collections::BTreeSet;
+
+use types::consent::Voucher;
+use types::message::Submission;
+use types::sign::Signed;
+use types::{DeviceKey, MemberId, limits};
+
+use super::{Case, ensure};
+use crate::rule::{Permit, Refusal, Rule};
+use crate::{Act, EnrolmentRule};
+
+/// Whose word a voucher is. A member counts once, with however many devices.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Voice {
+    Member(MemberId),
+    Inviter(DeviceKey),
+}
+
+impl Case<'_> {
+    pub(super) fn enrol(&self, submission: &Submission) -> Result<Permit, Refusal> {
+        self.submission(submission, Act::Enrolment)?;
+        let Some(member) = &self.facts.signer else {
+            self.entry(&submission.vouchers)?;
+            return Ok(Permit::Enrol { adds_modality: false });
+        };
+        self.open_signer()?;
+        ensure(!member.profiles.contains(&submission.profile), Rule::AlreadyEnrolled, || {
+            format!("you have a {} record already", submission.profile)
+        })?;
+        Ok(Permit::Enrol { adds_modality: true })
+    }
+
+    pub(super) fn verify(&self, submission: &Submission) -> Result<Permit, Refusal> {
+        let member = self.open_signer()?;
+        self.submission(submission, Act::OwnVerification)?;
+        self.has_record(member, &submission.profile)?;
+        self.comparison_rate()?;
+        Ok(Permit::Verify)
+    }
+
+    /// May this newcomer enrol at all?
+    fn entry(&self, vouchers: &[Signed<Voucher>]) -> Result<(), Refusal> {
+        ensure(vouchers.len() <= limits::VOUCHERS, Rule::TooManyVouchers, || format!("{} vouchers", vouchers.len()))?;
+        let enrolment = &self.charter.document().enrolment;
+        match enrolment.rule {
+            EnrolmentRule::Open => Ok(()),
+            EnrolmentRule::Invited => {
+                let invited = vouchers.iter().any(|v| enrolment.inviters.contains(&v.message.by) && self.holds(v));
+                ensure(invited, Rule::InvitationMissing, || "the charter admits only who is invited".to_owned())
+            }
+            EnrolmentRule::Vouched => {
+                let voices: BTreeSet<Voice> =
+                    vouchers.iter().filter(|v| self.holds(v)).filter_map(|v| self.voice(&v.message.by)).collect();
+                ensure(voices.len() >= enrolment.vouchers as usize, Rule::VouchersMissing, || {
+                    format!("the charter asks for {} vouchers, and {} count", enrolment.vouchers, voices.len())
+                })
+            }
+        }
+    }
+
+    fn voice(&self, by: &DeviceKey) -> Option<Voice> {
+        let member = self.facts.vouching.iter().find(|(device, _)| device == by).map(|(_, member)| Voice::Member(*member));
+        let inviter = || self.charter.document().enrolment.inviters.contains(by).then_some(Voice::Inviter(*by));
+        member.or_else(inviter)
+    }
+
+    /// For this device in this commons, by somebody else, not expired, and signed.
+    fn holds(&self, signed: &Signed<Voucher>) -> bool {
+        let voucher = &signed.message;
+        voucher.commons == self.request.commons
+            && voucher.device == self.request.device
+            && voucher.by != voucher.device
+            && voucher.expires_at >= self.now
+            && signed.verify(&voucher.by).is_ok()
+    }
+}

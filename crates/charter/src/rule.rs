@@ -1,0 +1,239 @@
+//! The rules by name, and the two answers of a decision.
+
+use std::fmt;
+
+use types::consent::Terms;
+use types::{AskId, Digest, GrantId};
+
+use crate::Charter;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $advice:literal;)*) => {
+        /// Why a request is refused. The code is stable; the advice says what to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Rule {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// In kebab-case, for programs.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code),* }
+            }
+            /// What to do, for people.
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice),* }
+            }
+        }
+    };
+}
+
+rules! {
+    // Who.
+    /// The signing device belongs to no member.
+    NotAMember = "not-a-member", "enrol first, or use the key that you enrolled with";
+    /// The relying party is not in the charter.
+    PartyUnknown = "party-unknown", "choose a relying party that the charter in force lists";
+    /// Not signed by the key that the charter names for the party.
+    PartyKey = "party-key", "sign with the key that the charter in force names for this relying party";
+    // Under which rules.
+    /// The consent is for another charter than the one in force.
+    CharterChanged = "charter-changed", "the rules have changed: read the charter in force, then ask again";
+    /// The modality may not be used.
+    ModalityNotAllowed = "modality-not-allowed", "use a modality that the charter in force lists";
+    /// The purpose is not in the charter.
+    PurposeUnknown = "purpose-unknown", "name a purpose that the charter in force lists";
+    /// The purpose does not cover what is asked.
+    PurposeNotAllowed = "purpose-not-allowed", "name a purpose for which the charter allows this";
+    /// The party may not ask this.
+    OperationNotAllowed = "operation-not-allowed", "ask only what the charter allows this relying party";
+    /// The party may not ask against this modality.
+    ProfileNotAllowed = "profile-not-allowed", "name a modality that the charter allows this relying party";
+    // One-use consent.
+    /// The consent in a submission is not for exactly one use.
+    ConsentUses = "consent-uses", "consent to exactly one use; more is a standing grant";
+    /// The consent in a submission does not hold now.
+    ConsentTimes = "consent-times", "set this device's clock, then ask again";
+    /// A note is too long or not plain.
+    NoteUnfit = "note-unfit", "write a plain note of at most 200 characters";
+    // Enrolment.
+    /// The member has a record of this modality.
+    AlreadyEnrolled = "already-enrolled", "this modality is enrolled; verify with it, or withdraw it first";
+    /// The member has no record of this modality.
+    NoRecord = "no-record", "enrol this modality first";
+    /// No valid voucher of an inviter.
+    InvitationMissing = "invitation-missing", "bring an invitation for this device by an inviter whom the charter names";
+    /// Too few valid vouchers.
+    VouchersMissing = "vouchers-missing", "bring vouchers for this device by as many different members as the charter asks for";
+    /// More vouchers than may be brought.
+    TooManyVouchers = "too-many-vouchers", "bring at most 16 vouchers";
+    /// The sample is not from a listed station.
+    StationMissing = "station-missing", "have the sample taken at a station that the charter lists";
+    /// The station's word does not hold.
+    StationSeal = "station-seal", "have the station take the sample again";
+    // Terms.
+    /// The terms contradict themselves.
+    TermsContradict = "terms-contradict", "correct the terms";
+    /// The terms have ended already.
+    TermsPast = "terms-past", "give an end in the future";
+    /// More uses than the charter allows the party.
+    TooManyUses = "too-many-uses", "allow at most as many uses as the charter allows this relying party";
+    /// Longer than the charter allows the party.
+    TooLong = "too-long", "end it within the days that the charter allows this relying party";
+    /// Narrowing that widens or changes nothing.
+    NotNarrower = "not-narrower", "give an earlier end or fewer uses; for more, make a new grant";
+    // Grants.
+    /// No such grant of this member or to this party.
+    GrantUnknown = "grant-unknown", "name one of your grants";
+    /// The grant has ended.
+    GrantEnded = "grant-ended", "make a new grant if you want one";
+    /// Suspended, ended, or its subject shields themselves. A party does not learn which.
+    GrantNotActive = "grant-not-active", "ask the member again";
+    /// The grant is not valid yet.
+    GrantNotYet = "grant-not-yet", "wait until the grant begins";
+    /// The grant has expired.
+    GrantExpired = "grant-expired", "ask the member again";
+    /// No uses remain.
+    GrantSpent = "grant-spent", "ask the member again";
+    /// Not the grant's purpose.
+    GrantPurpose = "grant-purpose", "use the grant for the purpose it was given for, or ask the member again";
+    /// The charter has since given other words to the grant's names.
+    MeaningChanged = "meaning-changed", "the charter now means something else by these names: ask the member again";
+    /// As many grants as a member may have.
+    TooManyGrants = "too-many-grants", "revoke a grant that is no longer needed, then ask again";
+    // Samples.
+    /// An operation that takes a sample came without one.
+    SampleMissing = "sample-missing", "send a fresh sample";
+    /// An operation that takes no sample came with one.
+    SampleUnexpected = "sample-unexpected", "send no sample: this operation takes none";
+    /// The sample is of another modality than the terms say.
+    SampleProfile = "sample-profile", "send a sample of the modality that the terms name";
+    // Asks.
+    /// No open ask with this id for this member.
+    AskUnknown = "ask-unknown", "check the id; the ask may be answered, gone, or for somebody else";
+    /// Too late.
+    AskExpired = "ask-expired", "have the relying party ask again";
+    /// The approval is not to the ask's terms or narrower ones.
+    AskExceeded = "ask-exceeded", "approve the terms that were asked, or narrower ones";
+    /// The ask's own time limit cannot stand.
+    AskTimes = "ask-times", "ask for an answer within 30 days and before the terms end";
+    /// The party knows nobody by this name.
+    SubjectUnknown = "subject-unknown", "ask without a name, and give the member the ask's id another way";
+    // Shield.
+    /// The member shields themselves.
+    ShieldUp = "shield-up", "take the shield down first";
+    /// There is no shield to take down.
+    ShieldNotUp = "shield-not-up", "there is nothing to do: the shield is not up";
+    /// A grant to restore is not one of the member's suspended grants.
+    RestoreUnknown = "restore-unknown", "name only grants of yours that the shield suspended, each once";
+    // Rates.
+    /// Too many comparisons with one member's records.
+    VerificationRate = "verification-rate", "wait an hour";
+    /// The party has asked enough for today.
+    PartyRate = "party-rate", "wait a day: the charter limits how often this relying party asks";
+    /// The party has asked this member enough for today.
+    MemberRate = "member-rate", "wait a day: the charter limits how often one member is asked";
+    /// Too many asks of this party wait for an answer.
+    TooManyAsks = "too-many-asks", "wait until members have answered";
+    // The rules themselves.
+    /// The charter brought is not the next one.
+    CharterInvalid = "charter-invalid", "correct the charter and have all three operators sign it";
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A request is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}; {} (rule {rule})", .rule.advice())]
+pub struct Refusal {
+    /// By which rule.
+    pub rule: Rule,
+    /// What is wrong with this request. Names no member.
+    pub detail: String,
+}
+
+/// A request is allowed, and this follows for the node's state. Numbers and times are the batch's, so all nodes do the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Permit {
+    /// Match against everybody; keep the record if nobody matches.
+    Enrol {
+        /// The device has a member already, who gets another modality.
+        adds_modality: bool,
+    },
+    /// Compare with the member's own record.
+    Verify,
+    /// Erase.
+    Withdraw,
+    /// Tell the asking device what it asks about itself.
+    Tell,
+    /// Begin a standing grant.
+    CreateGrant {
+        /// Its terms; `terms.uses` remain.
+        terms: Terms,
+        /// To be stored beside the grant, and handed back in [`crate::GrantFacts`].
+        meaning: Digest,
+    },
+    /// Replace a grant's terms.
+    NarrowGrant {
+        /// Which.
+        grant: GrantId,
+        /// Its terms from now on: `terms.uses` counts the uses made and those that remain.
+        terms: Terms,
+        /// Uses that remain.
+        uses_left: u32,
+    },
+    /// End a grant.
+    RevokeGrant {
+        /// Which.
+        grant: GrantId,
+    },
+    /// Suspend all grants, refuse all open asks and pending requests of the member.
+    RaiseShield,
+    /// End the shield: these grants come back, all other suspended ones end.
+    LowerShield {
+        /// Which come back.
+        restore: Vec<GrantId>,
+    },
+    /// Keep the ask until it is answered or `ask.answer_by`.
+    OpenAsk,
+    /// Answer the ask with a no at once: the member shields themselves, or has as many asks waiting as can be.
+    DeclineAsk,
+    /// The member said yes: begin a grant (named by this operation), make its first use now.
+    ApproveAsk {
+        /// Which ask is answered.
+        ask: AskId,
+        /// The grant's terms.
+        terms: Terms,
+        /// As in [`Permit::CreateGrant`].
+        meaning: Digest,
+        /// Uses that remain after this one.
+        uses_left_after: u32,
+        /// Compare the submission with the member's record; otherwise the finding is membership.
+        compares: bool,
+    },
+    /// The member said no.
+    RefuseAsk {
+        /// Which ask is answered.
+        ask: AskId,
+    },
+    /// Use a grant.
+    UseGrant {
+        /// Which.
+        grant: GrantId,
+        /// Uses that remain after this one.
+        uses_left_after: u32,
+        /// Compare the submission with the member's record; otherwise the finding is membership.
+        compares: bool,
+    },
+    /// These rules are in force from the next batch on.
+    AdoptCharter(Box<Charter>),
+}

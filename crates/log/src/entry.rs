@@ -7,8 +7,8 @@
 //! **Out of scope**: drawing salts (`node`), what is committed to (the digest of a signed decision).
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::message::Purpose;
-use types::{Digest, UnixSeconds, limits};
+use types::consent::Purpose;
+use types::{Digest, LogTag, UnixSeconds, limits};
 
 use crate::Error;
 use crate::merkle::leaf_hash;
@@ -31,6 +31,8 @@ pub struct Entry {
     pub batch: u64,
     /// When, as the nodes agreed.
     pub at: UnixSeconds,
+    /// [`types::TraceKey::tag`] of this index by the key of the member it is about: they know it as theirs, nobody else can link it.
+    pub tag: LogTag,
     /// [`Opening::commitment`] to the decision.
     pub commitment: Digest,
 }

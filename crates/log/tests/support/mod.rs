@@ -11,7 +11,7 @@ use tlog::{
     VerifierKey,
 };
 use types::Digest;
-use types::message::Purpose;
+use types::consent::Purpose;
 
 /// RFC 6962 2.1: MTH over leaf hashes.
 pub fn naive_root(leaves: &[Digest]) -> Digest {
@@ -90,10 +90,11 @@ pub fn entry(number: u64) -> Entry {
     Entry {
         version: tlog::entry::VERSION,
         kind,
-        purpose: (kind != Kind::ShieldUp).then_some(Purpose::Verification),
+        purpose: (kind != Kind::ShieldUp).then(Purpose::verification),
         party: party.map(|party| PartyName::new(party).unwrap()),
         batch: number + 1,
         at: 1_700_000_000 + 60 * number,
+        tag: types::TraceKey::from_random([8; 32]).tag(number),
         commitment: opening(number).commitment(),
     }
 }

@@ -48,15 +48,15 @@ fn name_in(roster: &Roster, role: &str, node: NodeId) -> KeyName {
 
 /// The key that signs the checkpoints of node `node`, as others check it.
 pub fn log_key(roster: &Roster, node: NodeId) -> Option<VerifierKey> {
-    Some(VerifierKey::new(origin(roster, node), KeyKind::Ed25519, roster.node(node)?.signing_key))
+    Some(VerifierKey::new(origin(roster, node), KeyKind::Ed25519, roster.node(node)?.log_key))
 }
 
 /// The key with which node `node` cosigns, as others check it.
 ///
 /// It is the same Ed25519 key as [`log_key`]. C2SP gives the two uses different key ids, and no text is both: a cosigned message
-/// begins with `cosignature/v1`, which no log of ours is called, and everything else that a node signs is a digest of 32 bytes.
+/// begins with `cosignature/v1`, and no log of ours is called that.
 pub fn witness_key(roster: &Roster, node: NodeId) -> Option<VerifierKey> {
-    Some(VerifierKey::new(witness_name(roster, node), KeyKind::Cosignature, roster.node(node)?.signing_key))
+    Some(VerifierKey::new(witness_name(roster, node), KeyKind::Cosignature, roster.node(node)?.log_key))
 }
 
 impl Checkpoint {

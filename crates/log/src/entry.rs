@@ -1,14 +1,15 @@
 //! What one leaf of the log says.
 //!
 //! Public fields are what a monitor counts: what kind of act, for which purpose, by which relying party, when. Who it was about
-//! stands only in a salted commitment. The receipt carries the opening, so a member finds their entries; to everybody else two
-//! entries of one member have nothing in common.
+//! stands only in a tag and a salted commitment, both from the [`TraceKey`] of the member and the entry's index. With their key a
+//! member finds every entry about them, with or without a receipt; to everybody else two entries of one member have nothing in
+//! common.
 //!
-//! **Out of scope**: drawing salts (`node`), what is committed to (the digest of a signed decision).
+//! **Out of scope**: what is committed to (the digest of a signed decision).
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::consent::Purpose;
-use types::{Digest, LogTag, UnixSeconds, limits};
+use types::{Digest, LogTag, PartyId, TraceKey, UnixSeconds, limits};
 
 use crate::Error;
 use crate::merkle::leaf_hash;
@@ -26,12 +27,12 @@ pub struct Entry {
     /// What for, where an act has a purpose.
     pub purpose: Option<Purpose>,
     /// For which relying party, where there is one.
-    pub party: Option<PartyName>,
+    pub party: Option<PartyId>,
     /// Batch of the joint operation it belongs to, counted alike on all three nodes.
     pub batch: u64,
-    /// When, as the nodes agreed.
+    /// When, as the nodes agreed; never before the entry ahead of it.
     pub at: UnixSeconds,
-    /// [`types::TraceKey::tag`] of this index by the key of the member it is about: they know it as theirs, nobody else can link it.
+    /// [`TraceKey::tag`] of this index, by the key of whom it concerns: they know it as theirs, nobody else can link it.
     pub tag: LogTag,
     /// [`Opening::commitment`] to the decision.
     pub commitment: Digest,
@@ -102,42 +103,6 @@ impl Kind {
     }
 }
 
-/// The registered name of a relying party.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize)]
-pub struct PartyName(String);
-
-impl PartyName {
-    /// Accepts 1 to 64 characters of `a-z 0-9 -`.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`].
-    pub fn new(name: &str) -> Result<Self, Error> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(Error::Malformed { what: "name of a relying party", rule: "use 1 to 64 characters of a-z, 0-9 and -" })
-        }
-    }
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl BorshDeserialize for PartyName {
-    fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
-        let name = String::deserialize_reader(reader)?;
-        Self::new(&name).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
-    }
-}
-
-impl std::fmt::Display for PartyName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Entry {
     /// Canonical bytes; at most [`limits::LOG_ENTRY_BYTES`].
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -162,6 +127,11 @@ impl Entry {
             .map_err(|_| Error::Malformed { what: "log entry", rule: "it must be the canonical encoding of its fields" })
     }
 
+    /// Does this entry, at `index`, concern the holder of `key`?
+    pub fn concerns(&self, key: &TraceKey, index: u64) -> bool {
+        self.tag == key.tag(index)
+    }
+
     /// RFC 6962 hash of the canonical bytes.
     pub fn leaf_hash(&self) -> Digest {
         leaf_hash(&self.to_bytes())
@@ -171,22 +141,21 @@ impl Entry {
 /// What opens a commitment: part of a member's receipt, and of nothing public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Opening {
-    /// Random, or derived with [`Opening::derive`]; the same on all three nodes.
-    pub salt: [u8; 32],
+    /// Unknown to strangers; the same on all three nodes. [`TraceKey::salt`].
+    pub salt: Digest,
     /// Digest of the decision that the entry records.
     pub decision: Digest,
 }
 
 impl Opening {
-    /// An opening whose salt follows from a key that the three nodes share and the decision itself: nodes that agree on both
-    /// write the same leaf without exchanging salts.
-    pub fn derive(key: &[u8; 32], decision: Digest) -> Self {
-        Self { salt: Digest::of("trust-commons/v1/log-salt", &[key, &decision.0]).0, decision }
+    /// Of the entry at `index`, which concerns the holder of `key`: the three nodes, who know the key, all write the same.
+    pub fn new(key: &TraceKey, index: u64, decision: Digest) -> Self {
+        Self { salt: key.salt(index), decision }
     }
 
     /// SHA-256 over the domain `trust-commons/v1/log-entry`, the salt and the decision's digest.
     pub fn commitment(&self) -> Digest {
-        Digest::of("trust-commons/v1/log-entry", &[&self.salt, &self.decision.0])
+        Digest::of("trust-commons/v1/log-entry", &[&self.salt.0, &self.decision.0])
     }
 
     /// Is `entry` about this decision?

@@ -183,6 +183,12 @@ pub enum Error {
         /// Ours.
         now: u64,
     },
+    /// A log that showed two histories, with the evidence.
+    #[error("the log signed two histories of {} entries; keep this evidence, and tell the other operators", .evidence.sizes().iter().max().unwrap_or(&0))]
+    Fork {
+        /// For anybody to check.
+        evidence: Box<crate::Conflict>,
+    },
     /// Logs of one commons that differ at a place.
     #[error("entry {index} is not the same in all three logs{}; each operator must show what was decided there", Odd(.odd))]
     LogsDiffer {

@@ -80,3 +80,11 @@ pub const TLOG_PROOF_EXTRA_BYTES: usize = 1024;
 pub const POLICY_BYTES: usize = 64 * 1024;
 /// Logs, witnesses and groups, of each, in a policy.
 pub const POLICY_NAMES: usize = 32;
+/// Bytes of log evidence: an entry and three offline proofs.
+pub const LOG_EVIDENCE_BYTES: usize = 3 * TLOG_PROOF_BYTES + 1024;
+/// Bytes of what a monitor keeps about one log.
+pub const MONITOR_STATE_BYTES: usize = 64 * 1024 * 1024;
+/// Entries that one log may be ahead of another while a monitor compares them.
+pub const MONITOR_AHEAD: usize = 1 << 24;
+/// Seconds by which an entry may be dated before a cosignature on a checkpoint without it.
+pub const LOG_DATING_SLACK_S: u64 = 3600;

@@ -7,11 +7,12 @@ use ed25519_dalek::SigningKey;
 use tlog::merkle::{empty_root, leaf_hash, node_hash};
 use tlog::tile::encode_bundle;
 use tlog::{
-    Appender, Bundle, Checkpoint, Entry, KeyKind, KeyName, Kind, Opening, PartyName, SignedCheckpoint, Tile, Tree,
-    VerifierKey,
+    AddCheckpoint, Appender, Bundle, Checkpoint, Entry, KeyKind, KeyName, Kind, Opening, Reply, SignedCheckpoint, Tile,
+    Tree, Verdict, VerifierKey, Witness,
 };
-use types::Digest;
 use types::consent::Purpose;
+use types::roster::{Roster, RosterNode};
+use types::{Digest, NodeId, PartyId, TraceKey};
 
 /// RFC 6962 2.1: MTH over leaf hashes.
 pub fn naive_root(leaves: &[Digest]) -> Digest {
@@ -78,8 +79,12 @@ pub fn verifier(text: &str, kind: KeyKind, key: &SigningKey) -> VerifierKey {
     VerifierKey::new(name(text), kind, types::sign::public_key(key))
 }
 
+pub fn trace_key() -> TraceKey {
+    TraceKey::from_random([7; 32])
+}
+
 pub fn opening(number: u64) -> Opening {
-    Opening::derive(&[7; 32], Digest::of("test", &[&number.to_le_bytes()]))
+    Opening::new(&trace_key(), number, Digest::of("test", &[&number.to_le_bytes()]))
 }
 
 /// Entry number `number` of a log in which nothing is wrong: one a minute.
@@ -91,10 +96,10 @@ pub fn entry(number: u64) -> Entry {
         version: tlog::entry::VERSION,
         kind,
         purpose: (kind != Kind::ShieldUp).then(Purpose::verification),
-        party: party.map(|party| PartyName::new(party).unwrap()),
+        party: party.map(|party| PartyId::new(party).unwrap()),
         batch: number + 1,
         at: 1_700_000_000 + 60 * number,
-        tag: types::TraceKey::from_random([8; 32]).tag(number),
+        tag: trace_key().tag(number),
         commitment: opening(number).commitment(),
     }
 }
@@ -149,4 +154,36 @@ impl MemoryLog {
         let first = usize::try_from(bundle.first()).unwrap();
         encode_bundle(&self.entries[first..first + usize::from(bundle.width())]).unwrap()
     }
+}
+
+/// Adds the cosignature of a witness that sees the log for the first time.
+pub fn cosign(checkpoint: &mut SignedCheckpoint, log: &VerifierKey, witness: KeyName, key: &SigningKey, at: u64) {
+    let public = VerifierKey::new(witness.clone(), KeyKind::Cosignature, types::sign::public_key(key));
+    let request = AddCheckpoint { old: 0, proof: Vec::new(), checkpoint: checkpoint.clone() };
+    let Verdict::Accept { reply, .. } = Witness::new(witness, vec![log.clone()]).consider(&request, None, at, key) else {
+        panic!("the witness refuses")
+    };
+    let Reply::Cosigned { line, .. } = Reply::parse(200, reply.as_bytes(), checkpoint, &public).unwrap() else {
+        panic!("not cosigned")
+    };
+    checkpoint.add(line).unwrap();
+}
+
+/// The log of node N signs with `key(N)`.
+pub fn roster() -> Roster {
+    let profile = "id = \"face-4\"\nversion = 1\nmodality = \"face\"\ndescription = \"small\"\n[matching]\nkind = \"embedding\"\n\
+        dimensions = 4\nscale = 100\nclamp = 128\ncosine_threshold = 0.5\nnorm_min = 0.9\nnorm_max = 1.1\n";
+    let node = |id: NodeId| RosterNode {
+        id,
+        operator: "an operator".to_owned(),
+        url: format!("https://node-{id}.example:8443"),
+        peer_address: format!("node-{id}.example:9443"),
+        signing_key: types::sign::public_key(&key(100 + id.number())),
+        log_key: types::sign::public_key(&key(id.number())),
+        seal_key: Digest([id.number(); 32]),
+        tls_key: Digest([10 + id.number(); 32]),
+    };
+    let nodes = NodeId::ALL.into_iter().map(node).collect();
+    let profiles = vec![types::profile::Profile::from_toml(profile).unwrap()];
+    Roster { version: types::roster::VERSION, commons: "River & Hill".to_owned(), throw_away: true, nodes, profiles }
 }

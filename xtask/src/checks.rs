@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::programs::{cargo, output, run, run_lines, run_through, works};
-use crate::{assets, layers, root};
+use crate::{assets, layers, peers, root};
 
 /// The version that CI installs when there is none.
 const CARGO_DENY: &str = "0.20";
@@ -20,7 +20,7 @@ pub(crate) fn build() -> Result<()> {
 
 /// Assets, build, and the demonstration itself with our standard output.
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
-    assets::ensure()?;
+    assets::ensure(&assets::ASSETS)?;
     build()?;
     let mut command = Command::new(binary("commons"));
     command.arg("demo").args(arguments);
@@ -42,8 +42,10 @@ fn target() -> PathBuf {
 
 /// All tests; ends with one line that counts them.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
-    assets::ensure()?;
+    assets::ensure(&assets::ASSETS)?;
+    let peers = peers::find();
     let mut command = cargo(&["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
+    command.envs(peers.environment);
     let (mut passed, mut failed) = (0, 0);
     let result = run_lines(command.args(arguments), |line| {
         if let Some(rest) = line.strip_prefix("test result: ") {
@@ -52,6 +54,9 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         }
     });
     eprintln!("x test: {passed} passed, {failed} failed");
+    for missing in peers.missing {
+        eprintln!("x test: A FOREIGN VERIFIER OF THE LOG DID NOT RUN: {missing:#}");
+    }
     result
 }
 
@@ -141,7 +146,7 @@ pub(crate) fn openapi(check: bool) -> Result<()> {
 
 /// The demonstration, and whether its numbers are those that must never vary.
 fn demo_smoke() -> Result<()> {
-    assets::ensure()?;
+    assets::ensure(&assets::ASSETS)?;
     build()?;
     let report = root().join("target/demo/ci.html");
     let text = output(Command::new(binary("commons")).args(["demo", "--json", "--report"]).arg(&report))?;

@@ -14,6 +14,7 @@ mod decide;
 mod diff;
 mod document;
 mod error;
+pub mod receipt;
 mod rule;
 mod witness;
 

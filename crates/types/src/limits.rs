@@ -4,6 +4,8 @@
 pub const REQUEST_BYTES: usize = CHARTER_BYTES + 4 * 1024;
 /// Bytes of a charter.
 pub const CHARTER_BYTES: usize = 48 * 1024;
+/// Bytes of a receipt in JSON: a request, a certificate and a charter in base64, the charter's text, the consent record.
+pub const RECEIPT_BYTES: usize = 8 * REQUEST_BYTES;
 /// Standing grants of one member that have not ended.
 pub const GRANTS_PER_MEMBER: usize = 256;
 /// Asks that wait for one member.

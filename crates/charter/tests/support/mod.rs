@@ -1,5 +1,6 @@
 //! A commons in memory: three nodes, two modalities, two relying parties, and requests that their keys sign.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
 
 use charter::{
     Act, Answers, Charter, Controller, Document, Enrolment, EnrolmentRule, FORMAT, GrantFacts, MemberFacts, Modality, Party,

@@ -11,6 +11,7 @@ use types::share::SharePackage;
 use types::sign::Signed;
 use types::{NodeId, OperationId, ProfileId};
 
+pub mod log;
 mod seeds;
 
 /// A decoder under test.
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -42,6 +43,16 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "peer_frame", run: peer_frame, seeds: seeds::peer_frames, smoke: 50_000 },
     Target { name: "control_message", run: control_message, seeds: seeds::control_messages, smoke: 100_000 },
     Target { name: "segment", run: segment, seeds: seeds::segments, smoke: 300 },
+    Target { name: "log_entry", run: log::log_entry, seeds: log::entries, smoke: 100_000 },
+    Target { name: "signed_note", run: log::signed_note, seeds: log::notes, smoke: 20_000 },
+    Target { name: "add_checkpoint", run: log::add_checkpoint, seeds: log::requests, smoke: 20_000 },
+    Target { name: "witness_reply", run: log::witness_reply, seeds: log::replies, smoke: 20_000 },
+    Target { name: "tile", run: log::tile, seeds: log::tiles_and_bundles, smoke: 50_000 },
+    Target { name: "log_policy", run: log::log_policy, seeds: log::policies, smoke: 10_000 },
+    Target { name: "tlog_proof", run: log::tlog_proof, seeds: log::proofs, smoke: 10_000 },
+    Target { name: "log_conflict", run: log::log_conflict, seeds: log::conflicts, smoke: 10_000 },
+    Target { name: "log_evidence", run: log::log_evidence, seeds: log::evidence, smoke: 10_000 },
+    Target { name: "monitor_state", run: log::monitor_state, seeds: log::states, smoke: 20_000 },
 ];
 
 /// What is accepted has one encoding only: signatures are over bytes.

@@ -1,15 +1,21 @@
 //! One bit per operation out of one bit per comparison (PROTOCOL section 3, `docs/decisions/0002-coins-after-bits.md`).
 //!
-//! For every operation S = XOR_rows rho_row * XOR_lanes r_lane b is computed locally, with public coins r, rho in GF(2^64) that
-//! are tossed when the bits already exist. S is then multiplied by a shared random R, re-shared and opened: zero if no bit is
-//! set, otherwise a random non-zero element, except with probability below 2^-62 (Schwartz-Zippel on rho * r, plus R = 0).
-//! Re-sharing before opening keeps a rushing node from choosing its term after seeing the others'.
+//! For every operation S = XOR_rows rho_row * XOR_words r_word w is computed locally: w is a word of 64 bits read as an element of
+//! GF(2^64), zero if and only if no bit is set; r, rho are public coins that are tossed when the bits already exist. S is then
+//! multiplied by a shared random R, re-shared and opened: zero if no bit is set, otherwise a random non-zero element, except with
+//! probability below 2^-62 (Schwartz-Zippel on rho * r, plus R = 0). Re-sharing before opening keeps a rushing node from choosing
+//! its term after seeing the others'.
 //!
-//! Coins of a chunk are planes (plane k holds bit k of every lane's coin), so that the combination is word-wise AND and XOR.
+//! All chunks of a wave are tossed for at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use types::NodeId;
 use zeroize::Zeroize;
 
+use crate::batch::for_each;
+use crate::kernel::field::{self, Mask};
+use crate::kernel::vectors::Vectors;
 use crate::session::{KeyStream, ProtocolKeys, Purpose, Word};
 use crate::sign::BitShares;
 
@@ -20,8 +26,10 @@ pub(crate) const COIN_BYTES: usize = 16;
 pub(crate) struct Layout {
     /// Words of one row.
     pub(crate) words: usize,
+    /// Number of the chunk's first row in its wave. Chunks with other records and the same rows have the same numbers.
+    pub(crate) first_row: usize,
     /// Operation to which each row belongs.
-    pub(crate) operation_of_row: Vec<u32>,
+    pub(crate) operation_of_row: Arc<[u32]>,
     /// Which lanes count.
     pub(crate) mask: LaneMask,
     /// Whether a cleared bit counts as set (a match is a score without a sign).
@@ -39,12 +47,9 @@ pub(crate) enum LaneMask {
 }
 
 impl Layout {
-    fn mask(&self, row: usize, word: usize, count: usize) -> Option<&[u64]> {
-        match &self.mask {
-            LaneMask::All => None,
-            LaneMask::Shared(mask) => mask.get(word..word + count),
-            LaneMask::PerRow(mask) => mask.get(row * self.words + word..row * self.words + word + count),
-        }
+    /// Lanes of all rows.
+    pub(crate) fn lanes(&self) -> usize {
+        64 * self.words * self.operation_of_row.len()
     }
 }
 
@@ -63,16 +68,13 @@ impl Drop for Combination {
 }
 
 /// The coin components c_i, c_{i+1} that a node knows before the toss.
-pub(crate) fn coin_components(keys: &ProtocolKeys, chunk: u64) -> [[u8; COIN_BYTES]; 2] {
-    let mut streams = keys.streams(Purpose::Coins, chunk);
+pub(crate) fn coin_components(keys: &ProtocolKeys, wave: u64) -> [[u8; COIN_BYTES]; 2] {
+    let mut streams = keys.streams(Purpose::Coins, wave);
     let (mut own, mut next) = ([0; COIN_BYTES], [0; COIN_BYTES]);
-    streams.own.xor(&mut own);
-    streams.next.xor(&mut next);
+    streams.own.fill(&mut own);
+    streams.next.fill(&mut next);
     [own, next]
 }
-
-/// Words of a row that are combined at a time; their coins then fit the first-level cache.
-const TILE_WORDS: usize = 64;
 
 impl Combination {
     pub(crate) fn zero(operations: usize) -> Self {
@@ -83,110 +85,76 @@ impl Combination {
         self.own.len()
     }
 
-    /// Adds the bits of a chunk with the coins of `seed`, which all nodes know by now.
-    pub(crate) fn add(&mut self, node: NodeId, bits: &BitShares, layout: &Layout, seed: &[u8; COIN_BYTES]) {
-        let rows = layout.operation_of_row.len();
-        let mut stream = KeyStream::new(seed);
-        let row_coins: Vec<u64> = (0..rows).map(|_| stream.word()).collect();
-        let mut sums = vec![[[0u64; 64]; 2]; rows];
-        let mut coins = [0u64; 64 * TILE_WORDS];
-        let mut bytes = vec![0u8; 8 * coins.len()];
-        for start in (0..layout.words).step_by(TILE_WORDS) {
-            let count = TILE_WORDS.min(layout.words - start);
-            let bytes = bytes.get_mut(..64 * count * 8).unwrap_or_default();
-            bytes.fill(0);
-            stream.xor(bytes);
-            for (coin, bytes) in coins.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                *coin = u64::from_le_bytes(*bytes);
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let at = row * layout.words + start;
-                // The public 1 that inverts a bit belongs to component 1: node 1's own, node 3's next.
-                let own = Self::select(&bits.own, at, count, layout, row, start, node.number() == 1);
-                let next = Self::select(&bits.next, at, count, layout, row, start, node.number() == 3);
-                let [sums_own, sums_next] = sums;
-                for ((coins, sum), sum2) in coins.chunks_exact(count).zip(sums_own).zip(sums_next) {
-                    let (a, b) = dot(coins, own.get(..count).unwrap_or_default(), next.get(..count).unwrap_or_default());
-                    *sum ^= a;
-                    *sum2 ^= b;
+    /// Adds the bits of a wave's chunks with the coins of `seed`, which all nodes know by now: r of each chunk's words, rho of the
+    /// wave's rows.
+    pub(crate) fn add(&mut self, node: NodeId, chunks: &[(BitShares, Layout)], seed: &[u8; COIN_BYTES], threads: usize) {
+        let rows = chunks.iter().map(|(_, layout)| layout.first_row + layout.operation_of_row.len()).max().unwrap_or(0);
+        let sums = Mutex::new(vec![[0u64; 2]; rows]);
+        for_each(
+            threads,
+            chunks.iter().zip(1u64..).collect(),
+            || (),
+            |(), ((bits, layout), number)| {
+                let chunk = row_sums(node, bits, layout, seed, number);
+                let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+                for (sums, chunk) in sums.iter_mut().skip(layout.first_row).zip(chunk) {
+                    sums.iter_mut().zip(chunk).for_each(|(sum, part)| *sum ^= part);
                 }
-            }
+            },
+        );
+        let coins = KeyStream::new(seed).words(rows);
+        let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut operations = vec![0; rows];
+        for (_, layout) in chunks {
+            let places = operations.iter_mut().skip(layout.first_row);
+            places.zip(layout.operation_of_row.iter()).for_each(|(place, operation)| *place = *operation as usize);
         }
-        for ((operation, coin), [own, next]) in layout.operation_of_row.iter().zip(row_coins).zip(sums) {
-            let operation = *operation as usize;
+        for ((operation, coin), [own, next]) in operations.into_iter().zip(coins).zip(sums) {
             if let (Some(a), Some(b)) = (self.own.get_mut(operation), self.next.get_mut(operation)) {
-                *a ^= multiply(coin, parities(&own));
-                *b ^= multiply(coin, parities(&next));
+                *a ^= multiply(coin, own);
+                *b ^= multiply(coin, next);
             }
         }
-    }
-
-    /// One row's bits, inverted where asked and masked.
-    #[inline]
-    fn select(
-        bits: &[u64],
-        at: usize,
-        count: usize,
-        layout: &Layout,
-        row: usize,
-        word: usize,
-        holds_one: bool,
-    ) -> [u64; TILE_WORDS] {
-        let mut selected = [0u64; TILE_WORDS];
-        let flip = if layout.inverted && holds_one { u64::MAX } else { 0 };
-        let bits = bits.get(at..at + count).unwrap_or_default();
-        for (selected, bits) in selected.iter_mut().zip(bits) {
-            *selected = bits ^ flip;
-        }
-        if let Some(mask) = layout.mask(row, word, count) {
-            for (selected, mask) in selected.iter_mut().zip(mask) {
-                *selected &= mask;
-            }
-        }
-        selected
     }
 
     /// Multiplies by the shared random R: this node's components of S R, to be re-shared.
     pub(crate) fn masked(&self, keys: &ProtocolKeys) -> Vec<u64> {
-        let mut mask = keys.streams(Purpose::Mask, 0);
-        let mut zero = keys.streams(Purpose::MaskReshare, 0);
+        let words = |purpose| {
+            let mut streams = keys.streams(purpose, 0);
+            let (own, next) = (streams.own.words(self.own.len()), streams.next.words(self.own.len()));
+            own.into_iter().zip(next)
+        };
         self.own
             .iter()
             .zip(&self.next)
-            .map(|(&s, &s2)| {
-                let (r, r2) = (mask.own.word(), mask.next.word());
-                multiply(s, r ^ r2) ^ multiply(s2, r) ^ zero.own.word() ^ zero.next.word()
-            })
+            .zip(words(Purpose::Mask))
+            .zip(words(Purpose::MaskReshare))
+            .map(|(((s, s2), (r, r2)), (zero, zero2))| multiply(*s, r ^ r2) ^ multiply(*s2, r) ^ zero ^ zero2)
             .collect()
     }
 }
 
-/// XOR of coin AND bits, for both components.
-#[inline]
-fn dot(coins: &[u64], own: &[u64], next: &[u64]) -> (u64, u64) {
-    coins.iter().zip(own).zip(next).fold((0, 0), |(a, b), ((coin, own), next)| (a ^ (coin & own), b ^ (coin & next)))
+/// For each row XOR_words r_word w, in both components. `number` counts the chunks of the wave from 1; the coins of its words begin
+/// 2^32 lines of 64 bytes after those of the chunk before, and the first such stretch belongs to the rows.
+fn row_sums(node: NodeId, bits: &BitShares, layout: &Layout, seed: &[u8; COIN_BYTES], number: u64) -> Vec<[u64; 2]> {
+    let mut stream = KeyStream::new(seed);
+    stream.seek(number << 32);
+    let coins = stream.words(layout.words);
+    // The public 1 that inverts a bit belongs to component 1: node 1's own, node 3's next.
+    let flips = [1, 3].map(|holder| if layout.inverted && node.number() == holder { u64::MAX } else { 0 });
+    let mask = match &layout.mask {
+        LaneMask::All => Mask::None,
+        LaneMask::Shared(mask) => Mask::Shared(mask),
+        LaneMask::PerRow(mask) => Mask::PerRow(mask),
+    };
+    let mut sums = vec![[0; 2]; layout.operation_of_row.len()];
+    field::dot_rows(Vectors::selected(), &coins, [&bits.own, &bits.next], mask, flips, &mut sums);
+    sums
 }
 
-/// Bit k is the parity of word k.
-fn parities(words: &[u64; 64]) -> u64 {
-    words.iter().enumerate().fold(0, |sum, (k, word)| sum | u64::from(word.count_ones() & 1) << k)
-}
-
-/// The product in GF(2^64), polynomials over GF(2) modulo `x^64 + x^4 + x^3 + x + 1`, in constant time.
-pub(crate) fn multiply(a: u64, b: u64) -> u64 {
-    let mut product = 0u128;
-    for bit in 0..64 {
-        let selected = (a >> bit & 1).wrapping_neg();
-        product ^= u128::from(b & selected) << bit;
-    }
-    // x^64 = x^4 + x^3 + x + 1. Folding the upper half leaves at most 4 bits above, which fold once more.
-    let fold = |high: u64| u128::from(high) ^ u128::from(high) << 1 ^ u128::from(high) << 3 ^ u128::from(high) << 4;
-    #[expect(clippy::cast_possible_truncation, reason = "takes a number apart into its halves")]
-    let halves = |value: u128| ((value >> 64) as u64, value as u64);
-    let (high, low) = halves(product);
-    let (high, low) = halves(fold(high) ^ u128::from(low));
-    let (_, folded) = halves(fold(high));
-    folded ^ low
+/// The product in GF(2^64).
+fn multiply(a: u64, b: u64) -> u64 {
+    field::multiply(Vectors::selected(), a, b)
 }
 
 /// Little-endian bytes of `words`.
@@ -199,20 +167,10 @@ pub(crate) fn to_bytes(words: &[u64]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::words::Words;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn gf_is_a_field(a: u64, b: u64, c: u64) {
-            prop_assert_eq!(multiply(a, 1), a);
-            prop_assert_eq!(multiply(a, b), multiply(b, a));
-            prop_assert_eq!(multiply(a, multiply(b, c)), multiply(multiply(a, b), c));
-            prop_assert_eq!(multiply(a, b ^ c), multiply(a, b) ^ multiply(a, c));
-            // Fermat: a^(2^64) = a; so a non-zero a has the inverse a^(2^64 - 2).
-            let power = (0..64).fold(a, |x, _| multiply(x, x));
-            prop_assert_eq!(power, a);
-        }
-
         #[test]
         fn combination_is_the_sum_of_the_coins_of_set_bits(
             bits in proptest::collection::vec(any::<u64>(), 3 * 70), own in proptest::collection::vec(any::<u64>(), 3 * 70),
@@ -221,37 +179,43 @@ mod tests {
             // Component 1 = own, component 3 = bits ^ own, component 2 = 0.
             let third: Vec<u64> = bits.iter().zip(&own).map(|(a, b)| a ^ b).collect();
             let zero = vec![0; own.len()];
-            let layout = |mask| Layout { words: 70, operation_of_row: vec![0, 1, 0], mask, inverted };
-            let run = |node: u8, a: &[u64], b: &[u64]| {
+            let layout = |words, mask| Layout { words, first_row: 0, operation_of_row: Arc::new([0, 1, 0]), mask, inverted };
+            // Two chunks: the first 64 words of every row and the rest, with the same rows.
+            let cut = |words: &[u64], part: usize| -> Words {
+                let (from, to) = if part == 0 { (0, 64) } else { (64, 70) };
+                let cut: Vec<u64> = words.chunks(70).flat_map(|row| row[from..to].to_vec()).collect();
+                let mut words = Words::zero(cut.len());
+                words[..cut.len()].copy_from_slice(&cut);
+                words
+            };
+            let run = |node: u8, a: &[u64], b: &[u64], threads| {
                 let mut sum = Combination::zero(2);
-                let shares = BitShares { own: a.to_vec(), next: b.to_vec() };
-                sum.add(NodeId::new(node).unwrap(), &shares, &layout(LaneMask::Shared(mask.clone())), &seed);
+                let chunks = [0, 1].map(|part| {
+                    let bits = BitShares { own: cut(a, part), next: cut(b, part) };
+                    (bits, layout(if part == 0 { 64 } else { 6 }, LaneMask::Shared(cut(&mask, part).to_vec())))
+                });
+                sum.add(NodeId::new(node).unwrap(), &chunks, &seed, threads);
                 sum
             };
-            let (one, two, three) = (run(1, &own, &zero), run(2, &zero, &third), run(3, &third, &own));
+            let (one, two, three) = (run(1, &own, &zero, 1), run(2, &zero, &third, 2), run(3, &third, &own, 3));
             prop_assert_eq!(&one.own, &three.next);
             prop_assert_eq!(&one.next, &two.own);
             prop_assert_eq!(&two.next, &three.own);
 
-            let mut stream = KeyStream::new(&seed);
-            let rho: Vec<u64> = (0..3).map(|_| stream.word()).collect();
-            let mut coins = vec![0u64; 70 * 64];
-            for start in [0usize, 64] {
-                let count = 64.min(70 - start);
-                for k in 0..64 {
-                    for w in 0..count {
-                        let plane = stream.word();
-                        (0..64).for_each(|lane| coins[(start + w) * 64 + lane] |= (plane >> lane & 1) << k);
-                    }
-                }
-            }
+            let rho = KeyStream::new(&seed).words(3);
+            let coins: Vec<u64> = [(1u64, 64), (2, 6)]
+                .into_iter()
+                .flat_map(|(number, words)| {
+                    let mut stream = KeyStream::new(&seed);
+                    stream.seek(number << 32);
+                    stream.words(words)
+                })
+                .collect();
             let mut expected = [0u64; 2];
             for (row, op) in [0usize, 1, 0].into_iter().enumerate() {
-                for lane in 0..70 * 64 {
-                    let bit = (bits[row * 70 + lane / 64] >> (lane % 64) & 1) == u64::from(!inverted);
-                    if bit && mask[lane / 64] >> (lane % 64) & 1 == 1 {
-                        expected[op] ^= multiply(rho[row], coins[lane]);
-                    }
+                for word in 0..70 {
+                    let bits = bits[row * 70 + word] ^ if inverted { u64::MAX } else { 0 };
+                    expected[op] ^= multiply(rho[row], multiply(coins[word], bits & mask[word]));
                 }
             }
             for (op, expected) in expected.into_iter().enumerate() {

@@ -1,36 +1,43 @@
-//! Bit-slicing: 64 ring elements become one 64-bit word per bit position (a *plane*), so that one word operation acts on 64
-//! comparisons (PROTOCOL section 3).
-//!
-//! Lane order inside a word: element 4 i + f of a group of 64 sits at bit 16 f + i. It comes from reading memory as 64-bit
-//! words and transposing 16 x 16 bit matrices; [`natural_order`] undoes it for the one plane that leaves the comparison.
+//! Numbers as bit planes: plane b holds bit b of every number, 512 numbers to a line (see [`crate::kernel::sliced`] for the order
+//! of lanes within a line).
 
-#![expect(clippy::indexing_slicing, reason = "fixed-size tiles; the loops must not branch to be vectorised")]
+#![expect(clippy::indexing_slicing, reason = "ranges that lie inside by construction")]
+
+use std::ops::Range;
 
 use zeroize::Zeroize;
 
-/// Words per plane that are transposed together: one cache line.
-const TILE_WORDS: usize = 8;
+use crate::kernel::sliced::{LANES, transpose};
+use crate::kernel::vectors::Vectors;
+use crate::kernel::words::{LINE_WORDS, Words};
 
-/// `width` planes of `words` words each, plane after plane.
-#[derive(Clone)]
+/// Some planes of `words` words each, plane after plane.
+#[derive(Clone, Default)]
 pub(crate) struct Planes {
     words: usize,
-    data: Vec<u64>,
+    data: Words,
 }
 
-impl Drop for Planes {
-    fn drop(&mut self) {
-        self.data.zeroize();
-    }
+/// Words per plane of `count` numbers: whole lines.
+pub(crate) fn plane_words(count: usize) -> usize {
+    count.div_ceil(LANES) * LINE_WORDS
 }
 
 impl Planes {
-    pub(crate) fn zero(width: usize, words: usize) -> Self {
-        Self { words, data: vec![0; width * words] }
+    /// Makes room for `width` planes of `words` words. What they hold is left over from before: fill them all.
+    pub(crate) fn reshape(&mut self, width: usize, words: usize) {
+        if self.data.len() != width * words {
+            self.data = Words::zero(width * words);
+        }
+        self.words = words;
     }
     /// Words per plane.
     pub(crate) fn words(&self) -> usize {
         self.words
+    }
+    /// Planes.
+    pub(crate) fn width(&self) -> usize {
+        self.data.len().checked_div(self.words).unwrap_or(0)
     }
     /// The plane of bit `bit`.
     pub(crate) fn plane(&self, bit: usize) -> &[u64] {
@@ -40,133 +47,67 @@ impl Planes {
     pub(crate) fn all(&self) -> &[u64] {
         &self.data
     }
-
-    /// Takes as many of the lowest planes of `other` as there is room for.
+    /// The same, to be filled.
+    pub(crate) fn all_mut(&mut self) -> &mut [u64] {
+        &mut self.data
+    }
+    /// Bytes of memory held.
     #[cfg(test)]
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        let count = self.data.len();
-        self.data.copy_from_slice(&other.data[..count]);
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.data.resident_bytes()
+    }
+
+    /// Takes 16-bit little-endian numbers, whole groups of 512, into planes `first ..+ 16`, from word `word` on.
+    pub(crate) fn take(&mut self, vectors: Vectors, first: usize, word: usize, numbers: &[u8]) {
+        let stride = self.words;
+        transpose(vectors, numbers, &mut self.data[first * stride + word..], stride);
     }
 
     /// The 16 planes of `values`. The last group is padded with zeros.
     pub(crate) fn of_u16(values: &[u16]) -> Self {
-        let mut planes = Self::zero(16, values.len().div_ceil(64));
-        for (tile, values) in values.chunks(64 * TILE_WORDS).enumerate() {
-            planes.fill(0, tile, values);
-        }
-        planes
+        Self::of(values, 16, |value, half| half.copy_from_slice(&value.to_le_bytes()))
     }
 
     /// The 32 planes of `values`. The last group is padded with zeros.
     pub(crate) fn of_u32(values: &[u32]) -> Self {
-        let mut planes = Self::zero(32, values.len().div_ceil(64));
-        let mut half = [0u16; 64 * TILE_WORDS];
-        for (tile, values) in values.chunks(64 * TILE_WORDS).enumerate() {
-            for (first_plane, shift) in [(0, 0), (16, 16)] {
-                for (half, value) in half.iter_mut().zip(values) {
-                    *half = ((value >> shift) & 0xFFFF) as u16;
-                }
-                planes.fill(first_plane, tile, &half[..values.len()]);
+        let mut low = Self::of(values, 32, |value, half| half.copy_from_slice(&((value & 0xFFFF) as u16).to_le_bytes()));
+        let high = Self::of(values, 16, |value, half| half.copy_from_slice(&((value >> 16) as u16).to_le_bytes()));
+        let words = low.words;
+        low.data[16 * words..].copy_from_slice(high.all());
+        low
+    }
+
+    /// `width` planes, of which the lowest 16 are filled with halves.
+    fn of<W: Copy>(values: &[W], width: usize, half: impl Fn(W, &mut [u8])) -> Self {
+        let mut planes = Self::default();
+        planes.reshape(width, plane_words(values.len()));
+        let mut bytes = [0u8; 2 * LANES];
+        for (group, values) in values.chunks(LANES).enumerate() {
+            bytes.fill(0);
+            for (out, value) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+                half(*value, out);
             }
+            planes.take(Vectors::selected(), 0, group * LINE_WORDS, &bytes);
         }
-        half.zeroize();
+        bytes.zeroize();
         planes
     }
-
-    /// Transposes up to 512 values into planes `first_plane ..+ 16`, words from `8 tile`.
-    fn fill(&mut self, first_plane: usize, tile: usize, values: &[u16]) {
-        let mut rows = [[0u64; TILE_WORDS]; 16];
-        if let Ok(values) = <&[u16; 64 * TILE_WORDS]>::try_from(values) {
-            load(values, &mut rows);
-        } else {
-            let mut padded = [0u16; 64 * TILE_WORDS];
-            padded[..values.len()].copy_from_slice(values);
-            load(&padded, &mut rows);
-        }
-        transpose(&mut rows);
-        let start = tile * TILE_WORDS;
-        let count = TILE_WORDS.min(self.words - start);
-        for (bit, row) in rows.iter().enumerate() {
-            let at = (first_plane + bit) * self.words + start;
-            self.data[at..at + count].copy_from_slice(&row[..count]);
-        }
-    }
 }
 
-/// `rows[i][e]`: values 4 i ..+ 4 of group e, as one little-endian word.
-#[inline(always)]
-fn load(values: &[u16; 64 * TILE_WORDS], rows: &mut [[u64; TILE_WORDS]; 16]) {
-    for (e, group) in values.as_chunks::<64>().0.iter().enumerate() {
-        for (i, four) in group.as_chunks::<4>().0.iter().enumerate() {
-            let [a, b, c, d] = four.map(u64::from);
-            rows[i][e] = a | b << 16 | c << 32 | d << 48;
-        }
-    }
-}
-
-/// Transposes, in each 16-bit field f of each column e, the 16 x 16 bit matrix whose row i is that field of `rows[i][e]`.
-#[inline(always)]
-fn transpose(rows: &mut [[u64; TILE_WORDS]; 16]) {
-    exchange::<8>(rows, 0x00FF_00FF_00FF_00FF);
-    exchange::<4>(rows, 0x0F0F_0F0F_0F0F_0F0F);
-    exchange::<2>(rows, 0x3333_3333_3333_3333);
-    exchange::<1>(rows, 0x5555_5555_5555_5555);
-}
-
-/// One butterfly: in rows i and i + N, exchanges the upper N-bit fields of the first with the lower ones of the second.
-#[inline(always)]
-fn exchange<const N: usize>(rows: &mut [[u64; TILE_WORDS]; 16], low: u64) {
-    for i in (0..16).filter(|i| i & N == 0) {
-        let (first, second) = rows.split_at_mut(i + N);
-        for (x, y) in first[i].iter_mut().zip(&mut second[0]) {
-            let (a, b) = (*x, *y);
-            *x = (a & low) | ((b & low) << N);
-            *y = ((a >> N) & low) | (b & !low);
-        }
-    }
-}
-
-/// Puts the lanes of a plane in order: bit l of a word then belongs to element l of its group.
-pub(crate) fn natural_order(plane: &mut [u64]) {
-    // The position 16 f + i has index bits (f1 f0 i3 i2 i1 i0) and must become (i3 i2 i1 i0 f1 f0): two 3-cycles of index bits.
-    for word in plane {
-        let mut w = *word;
-        w = swap_index_bits::<5, 3>(w);
-        w = swap_index_bits::<3, 1>(w);
-        w = swap_index_bits::<4, 2>(w);
-        w = swap_index_bits::<2, 0>(w);
-        *word = w;
-    }
-}
-
-/// Moves the bit at each position to the position with index bits `HIGH` and `LOW` exchanged.
-#[inline(always)]
-fn swap_index_bits<const HIGH: u32, const LOW: u32>(word: u64) -> u64 {
-    let shift = (1u32 << HIGH) - (1 << LOW);
-    // Positions with index bit LOW set and HIGH clear.
-    let mask = const {
-        let mut mask = 0u64;
-        let mut position = 0;
-        while position < 64 {
-            if position >> LOW & 1 == 1 && position >> HIGH & 1 == 0 {
-                mask |= 1 << position;
-            }
-            position += 1;
-        }
-        mask
-    };
-    let differing = (word ^ (word >> shift)) & mask;
-    word ^ differing ^ (differing << shift)
+/// Ranges of at most `size` up to `count`.
+pub(crate) fn pieces(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(size).map(move |start| start..count.min(start + size))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::sliced::natural_order;
     use proptest::prelude::*;
 
     fn ordered(planes: &Planes, bit: usize) -> Vec<u64> {
         let mut plane = planes.plane(bit).to_vec();
-        natural_order(&mut plane);
+        natural_order(Vectors::selected(), &mut plane);
         plane
     }
 
@@ -176,8 +117,8 @@ mod tests {
             let wide = Planes::of_u32(&values);
             let low: Vec<u16> = values.iter().map(|v| *v as u16).collect();
             let narrow = Planes::of_u16(&low);
-            prop_assert_eq!(narrow.words(), values.len().div_ceil(64));
-            for bit in 0..32 {
+            prop_assert_eq!((narrow.words(), narrow.width()), (values.len().div_ceil(512) * 8, if values.is_empty() { 0 } else { 16 }));
+            for bit in 0..wide.width() {
                 let plane = ordered(&wide, bit);
                 if bit < 16 {
                     prop_assert_eq!(&plane, &ordered(&narrow, bit));

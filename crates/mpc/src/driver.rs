@@ -2,7 +2,7 @@
 //!
 //! Out of scope: networks and time-outs (`node`).
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use types::NodeId;
 
@@ -135,12 +135,23 @@ impl Link {
             rounds += 1;
             self.to_prev.send(outgoing.to_prev).map_err(|_| stopped())?;
             self.to_next.send(outgoing.to_next).map_err(|_| stopped())?;
-            let from_prev = self.from_prev.recv().map_err(|_| stopped())?;
-            let from_next = self.from_next.recv().map_err(|_| stopped())?;
+            let from_prev = receive(&self.from_prev, &mut party)?;
+            let from_next = receive(&self.from_next, &mut party)?;
             match party.round(Incoming { from_prev, from_next })? {
                 Step::Continue(next, messages) => (party, outgoing) = (next, messages),
                 Step::Finish(output) => return Ok((output, rounds, sent)),
             }
+        }
+    }
+}
+
+/// The next message; until it is there, the party works ahead.
+fn receive<P: Protocol>(from: &Receiver<Vec<u8>>, party: &mut P) -> Result<Vec<u8>, Abort> {
+    loop {
+        match from.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Empty) if party.work_ahead() => {}
+            Err(_) => return from.recv().map_err(|_| stopped()),
         }
     }
 }

@@ -14,7 +14,7 @@ use types::NodeId;
 use types::profile::Matching;
 
 use crate::answer::to_bytes;
-use crate::batch::{InFlight, InFlightStep, ProbeRows, Shares};
+use crate::batch::ProbeRows;
 use crate::driver::{Run, Schedule, local_keys, run_local};
 use crate::error::{Abort, Cause, Error, Phase};
 use crate::gallery::Gallery;
@@ -22,7 +22,7 @@ use crate::protocol::{Incoming, Outgoing, Protocol, Step};
 use crate::record::{probe_share, record_share};
 use crate::session::{KeyStream, ProtocolKeys, SessionKeys};
 use crate::sharing::{InputShare, SplitRandomness, split};
-use crate::sign::{Adder, BitShares};
+use crate::sign::{Adder, BitShares, Numbers, Room, SignPass};
 
 /// Probe rows matched at a time.
 const BLOCK_ROWS: usize = 496;
@@ -268,8 +268,11 @@ impl<'a> Evaluation<'a> {
         slots: Range<usize>,
     ) -> Result<Run<Vec<u64>>, Abort> {
         let ([k1, k2, k3], [p1, p2, p3], [g1, g2, g3]) = (keys, probes, &self.galleries);
+        let words = p1.rows() * slots.len().div_ceil(64);
         let party = |keys: &mut SessionKeys, probes: &ProbeRows, gallery| {
-            Reveal::new(keys.next_protocol(), self.options.adder, probes.scores(gallery, slots.clone(), 1))
+            let mut scores = Vec::new();
+            probes.scores(gallery, slots.clone(), &mut scores);
+            Reveal { keys: keys.next_protocol(), adder: self.options.adder, words, state: State::Fresh(scores) }
         };
         run_local([party(k1, p1, g1), party(k2, p2, g2), party(k3, p3, g3)], Schedule::LockStep)
     }
@@ -284,7 +287,7 @@ fn share(seed: &[u8; 32], role: &[u8], number: usize, input: &[u32]) -> Result<[
     let key: [u8; 32] =
         Sha256::new_with_prefix(seed).chain_update(role).chain_update(number.to_le_bytes()).finalize().into();
     let mut random = [0; SplitRandomness::BYTES];
-    KeyStream::new(key.first_chunk().expect("32 bytes hold 16")).xor(&mut random);
+    KeyStream::new(key.first_chunk().expect("32 bytes hold 16")).fill(&mut random);
     let split = split(input, &SplitRandomness::from_bytes(&random));
     let [n1, n2, n3] = NodeId::ALL;
     let [p1, p2, p3] = &split.packages;
@@ -296,47 +299,51 @@ fn share(seed: &[u8; 32], role: &[u8], number: usize, input: &[u32]) -> Result<[
 struct Reveal {
     keys: ProtocolKeys,
     adder: Adder,
+    /// Words of the answer.
+    words: usize,
     state: State,
 }
 
 enum State {
     Fresh(Vec<u16>),
-    Flight(InFlight),
+    /// A pass, and the length of this round's message.
+    Flight(Box<SignPass>, usize),
     Open(BitShares),
-}
-
-impl Reveal {
-    fn new(keys: ProtocolKeys, adder: Adder, scores: Vec<u16>) -> Self {
-        Self { keys, adder, state: State::Fresh(scores) }
-    }
 }
 
 impl Protocol for Reveal {
     type Output = Vec<u64>;
 
     fn start(&mut self) -> Outgoing {
-        let State::Fresh(scores) = &mut self.state else { return Outgoing::default() };
-        let scores = std::mem::take(scores);
-        let (flight, to_prev) = InFlight::start(&self.keys, 0, self.adder, Shares::Additive(scores));
-        self.state = State::Flight(flight);
+        let State::Fresh(scores) = &self.state else { return Outgoing::default() };
+        let mut to_prev = vec![0; SignPass::first_len(scores.len(), None)];
+        let pass = SignPass::start(&self.keys, 0, self.adder, Numbers::Additive(scores), Room::default(), &mut to_prev);
+        self.state = State::Flight(Box::new(pass), to_prev.len());
         Outgoing { to_prev, to_next: Vec::new() }
     }
 
     fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<u64>>, Abort> {
-        let Self { keys, adder, state } = self;
+        let Self { keys, adder, words, state } = self;
         let node = keys.node();
         match state {
             State::Fresh(_) => Err(Abort { phase: Phase::Empty, culprit: None, cause: Cause::NotStarted }),
-            State::Flight(flight) => Ok(match flight.round(&keys, adder, &incoming.from_next)? {
-                InFlightStep::More(flight, to_prev) => {
-                    let outgoing = Outgoing { to_prev, to_next: Vec::new() };
-                    Step::Continue(Self { keys, adder, state: State::Flight(flight) }, outgoing)
+            State::Flight(mut pass, expected) => {
+                let arrived = incoming.from_next;
+                if arrived.len() != expected {
+                    return Err(Abort::length(pass.phase(), node.next(), expected, arrived.len()));
                 }
-                InFlightStep::Done(bits) => {
+                let mut to_prev = vec![0; pass.next_len()];
+                pass.round(&arrived, &mut to_prev);
+                let expected = to_prev.len();
+                let (state, outgoing) = if expected == 0 {
+                    let (bits, _) = pass.finish();
                     let outgoing = Outgoing { to_prev: to_bytes(&bits.next), to_next: to_bytes(&bits.own) };
-                    Step::Continue(Self { keys, adder, state: State::Open(bits) }, outgoing)
-                }
-            }),
+                    (State::Open(bits), outgoing)
+                } else {
+                    (State::Flight(pass, expected), Outgoing { to_prev, to_next: Vec::new() })
+                };
+                Ok(Step::Continue(Self { keys, adder, words, state }, outgoing))
+            }
             State::Open(bits) => {
                 for (message, sender) in [(&incoming.from_prev, node.prev()), (&incoming.from_next, node.next())] {
                     if message.len() != bits.own.len() * 8 {
@@ -347,7 +354,8 @@ impl Protocol for Reveal {
                     return Err(Abort::disagreement(Phase::Open));
                 }
                 let lacking = incoming.from_prev.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-                Ok(Step::Finish(bits.own.iter().zip(&bits.next).zip(lacking).map(|((a, b), c)| !(a ^ b ^ c)).collect()))
+                let all = bits.own.iter().zip(bits.next.iter()).zip(lacking).map(|((a, b), c)| !(a ^ b ^ c));
+                Ok(Step::Finish(all.take(words).collect()))
             }
         }
     }

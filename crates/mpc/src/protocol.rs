@@ -29,13 +29,20 @@ pub enum Step<P, T> {
     Finish(T),
 }
 
-/// One party of a protocol. Call [`Self::start`] once, exchange its messages, then [`Self::round`] until it finishes.
+/// One party of a protocol. Call [`Self::start`] once, exchange its messages, then [`Self::round`] until it finishes. A caller that
+/// waits for messages may call [`Self::work_ahead`] meanwhile.
 pub trait Protocol: Sized {
     /// What this party learns.
     type Output;
 
     /// The first messages.
     fn start(&mut self) -> Outgoing;
+
+    /// Does a piece of work that needs no message, while one is on its way: some milliseconds. Returns whether there is more. What
+    /// is left undone is done by [`Self::round`]; calling this often, or never, changes no message and no answer.
+    fn work_ahead(&mut self) -> bool {
+        false
+    }
 
     /// Takes the messages of one round. By value: a round cannot be replayed.
     ///

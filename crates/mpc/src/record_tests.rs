@@ -181,7 +181,7 @@ impl Random {
         Self(crate::session::KeyStream::new(&[seed; 16]))
     }
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0.word() % limit
+        self.0.words(1)[0] % limit
     }
     /// Sum of twelve uniform numbers: near enough to normal.
     pub(crate) fn normal(&mut self) -> f64 {

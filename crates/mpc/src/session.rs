@@ -6,12 +6,12 @@
 //!
 //! Out of scope: agreeing on the pairwise keys and on a fresh session id, which is the node's work.
 
-use aes::Aes128;
-use aes::cipher::{KeyIvInit, StreamCipher};
-use ctr::Ctr128BE;
 use sha2::{Digest as _, Sha256};
 use types::NodeId;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::kernel::keystream::{self, Joined};
+use crate::kernel::vectors::Vectors;
 
 /// The pairwise keys of one node for one session. Not `Clone`: a session's randomness is used once.
 #[derive(ZeroizeOnDrop)]
@@ -115,27 +115,36 @@ impl ProtocolKeys {
     }
 }
 
-/// An AES-128-CTR keystream from block 0.
-pub(crate) struct KeyStream(Ctr128BE<Aes128>);
+/// An AES-128-CTR keystream from block 0. Every call begins at a whole line of 64 bytes.
+pub(crate) struct KeyStream {
+    stream: keystream::KeyStream,
+    vectors: Vectors,
+}
 
 impl KeyStream {
     pub(crate) fn new(key: &[u8; 16]) -> Self {
-        Self(Ctr128BE::new(key.into(), &[0; 16].into()))
+        Self { stream: keystream::KeyStream::new(key), vectors: Vectors::selected() }
     }
-    /// XORs the next bytes of the stream into `bytes`.
-    pub(crate) fn xor(&mut self, bytes: &mut [u8]) {
-        self.0.apply_keystream(bytes);
+    /// Goes to line `line` of 64 bytes.
+    pub(crate) fn seek(&mut self, line: u64) {
+        self.stream.seek(line);
     }
-    /// The next 8 bytes.
-    pub(crate) fn word(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.xor(&mut bytes);
-        u64::from_le_bytes(bytes)
+    /// Writes the next bytes of the stream.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        self.stream.fill(self.vectors, bytes);
+    }
+    /// The next words.
+    pub(crate) fn words(&mut self, count: usize) -> Vec<u64> {
+        let mut bytes = vec![0; 8 * count];
+        self.fill(&mut bytes);
+        let words = u64::read(&bytes);
+        bytes.zeroize();
+        words
     }
 }
 
-/// Bytes handled at a time, so that both streams pass over a tile while it is in the first-level cache.
-pub(crate) const TILE: usize = 8192;
+/// Bytes of zero shares made at a time: they stay in the first-level cache until they are used.
+pub(crate) const TILE: usize = 4096;
 
 /// F(k_i) and F(k_{i+1}) of one node.
 pub(crate) struct Streams {
@@ -143,39 +152,66 @@ pub(crate) struct Streams {
     pub(crate) next: KeyStream,
 }
 
+/// Room for a piece of a zero share; wiped when dropped.
+#[repr(align(64))]
+pub(crate) struct Tile([u8; TILE]);
+
+impl Tile {
+    pub(crate) fn new() -> Self {
+        Self([0; TILE])
+    }
+}
+
+impl Drop for Tile {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        zeroize::optimization_barrier(&self.0);
+    }
+}
+
 impl Streams {
-    /// XORs the next piece of the XOR zero share F(k_i) ^ F(k_{i+1}) into `bytes`.
-    pub(crate) fn xor_zero_share(&mut self, bytes: &mut [u8]) {
-        self.own.xor(bytes);
-        self.next.xor(bytes);
+    /// The next `bytes` bytes of the XOR zero share F(k_i) ^ F(k_{i+1}).
+    ///
+    /// # Panics
+    /// If a tile holds fewer.
+    pub(crate) fn xor_zero_share<'t>(&mut self, tile: &'t mut Tile, bytes: usize) -> &'t [u8] {
+        self.joined(Joined::Xor, tile, bytes)
     }
 
-    /// Adds the next piece of the additive zero share F(k_i) - F(k_{i+1}) to `values` and returns them as bytes, which are
-    /// both the message to the predecessor and this node's own component.
-    pub(crate) fn add_zero_share<W: Word>(&mut self, values: &mut [W]) -> Vec<u8> {
-        let mut message = Vec::with_capacity(values.len() * W::BYTES);
-        let (mut plus, mut minus) = ([0u8; TILE], [0u8; TILE]);
-        for tile in values.chunks_mut(TILE / W::BYTES) {
-            let bytes = tile.len() * W::BYTES;
-            let (plus, minus) = (plus.split_at_mut(bytes).0, minus.split_at_mut(bytes).0);
-            plus.fill(0);
-            minus.fill(0);
-            self.own.xor(plus);
-            self.next.xor(minus);
-            W::add_difference(tile, plus, minus);
-            W::write(tile, &mut message);
+    /// The next `bytes` bytes of the additive zero share F(k_i) - F(k_{i+1}) of 16-bit words.
+    ///
+    /// # Panics
+    /// If a tile holds fewer.
+    pub(crate) fn zero_share<'t>(&mut self, tile: &'t mut Tile, bytes: usize) -> &'t [u8] {
+        self.joined(Joined::Difference, tile, bytes)
+    }
+
+    fn joined<'t>(&mut self, joined: Joined, tile: &'t mut Tile, bytes: usize) -> &'t [u8] {
+        let (piece, _) = tile.0.split_at_mut(bytes);
+        keystream::join(self.own.vectors, joined, &mut self.own.stream, &mut self.next.stream, piece);
+        piece
+    }
+
+    /// Adds the next piece of the additive zero share to `values` and returns them as bytes, which are both the message to the
+    /// predecessor and this node's own component.
+    pub(crate) fn add_zero_share(&mut self, values: &mut [u32]) -> Vec<u8> {
+        let (mut plus, mut minus) = (vec![0; 4 * values.len()], vec![0; 4 * values.len()]);
+        self.own.fill(&mut plus);
+        self.next.fill(&mut minus);
+        for ((value, plus), minus) in values.iter_mut().zip(u32::read(&plus)).zip(u32::read(&minus)) {
+            *value = value.wrapping_add(plus.wrapping_sub(minus));
         }
         plus.zeroize();
         minus.zeroize();
+        let mut message = plus;
+        message.clear();
+        u32::write(values, &mut message);
         message
     }
 }
 
-/// Words of the two rings: u16 and u32.
+/// Words in messages.
 pub(crate) trait Word: Copy + Default {
-    const BYTES: usize;
-    /// `values += plus - minus`, little-endian.
-    fn add_difference(values: &mut [Self], plus: &[u8], minus: &[u8]);
     /// Appends little-endian bytes.
     fn write(values: &[Self], out: &mut Vec<u8>);
     /// Reads little-endian bytes; surplus bytes at the end are ignored.
@@ -185,14 +221,6 @@ pub(crate) trait Word: Copy + Default {
 macro_rules! word {
     ($int:ty, $bytes:literal) => {
         impl Word for $int {
-            const BYTES: usize = $bytes;
-            fn add_difference(values: &mut [Self], plus: &[u8], minus: &[u8]) {
-                let (plus, minus) = (plus.as_chunks::<$bytes>().0, minus.as_chunks::<$bytes>().0);
-                for ((value, plus), minus) in values.iter_mut().zip(plus).zip(minus) {
-                    let difference = Self::from_le_bytes(*plus).wrapping_sub(Self::from_le_bytes(*minus));
-                    *value = value.wrapping_add(difference);
-                }
-            }
             fn write(values: &[Self], out: &mut Vec<u8>) {
                 out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
             }
@@ -214,22 +242,28 @@ mod tests {
     #[test]
     fn zero_shares_cancel_and_streams_of_different_uses_differ() {
         let keys = test_keys(7);
-        let mut sum = vec![0u16; 5000];
-        let mut xor = vec![0u8; 5000];
+        let mut sum = vec![0u16; 2000];
+        let mut wide = vec![0u32; 500];
+        let mut xor = vec![0u8; TILE];
         for mut session in keys {
             let protocol = session.next_protocol();
-            let mut share = vec![0u16; 5000];
-            let bytes = protocol.streams(Purpose::ScoreReshare, 3).add_zero_share(&mut share);
-            assert_eq!(u16::read(&bytes), share);
+            let mut streams = protocol.streams(Purpose::ScoreReshare, 3);
+            let mut tile = Tile::new();
+            let share = u16::read(streams.zero_share(&mut tile, 4000));
+            assert!(share.iter().any(|x| *x != 0));
             sum.iter_mut().zip(&share).for_each(|(sum, x)| *sum = sum.wrapping_add(*x));
-            protocol.streams(Purpose::And, 0).xor_zero_share(&mut xor);
+            let bytes = protocol.streams(Purpose::NormReshare, 0).add_zero_share(&mut wide);
+            assert_eq!(u32::read(&bytes), wide);
+            let share = protocol.streams(Purpose::And, 0).xor_zero_share(&mut tile, TILE).to_vec();
+            xor.iter_mut().zip(share).for_each(|(xor, x)| *xor ^= x);
 
-            let first = |purpose, counter| protocol.streams(purpose, counter).own.word();
-            let other = session.next_protocol().streams(Purpose::And, 0).own.word();
+            let first = |purpose, counter| protocol.streams(purpose, counter).own.words(1);
+            let other = session.next_protocol().streams(Purpose::And, 0).own.words(1);
             let all = [first(Purpose::And, 0), first(Purpose::And, 1), first(Purpose::Coins, 0), other];
             assert!((1..4).all(|n| !all[..n].contains(&all[n])));
         }
-        assert!(sum.iter().all(|x| *x == 0) && xor.iter().all(|x| *x == 0));
+        // The wide values were passed on from node to node, each adding its share of zero.
+        assert!(sum.iter().all(|x| *x == 0) && wide.iter().all(|x| *x == 0) && xor.iter().all(|x| *x == 0));
     }
 
     #[test]

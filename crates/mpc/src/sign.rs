@@ -10,19 +10,24 @@
 //! | [`Adder::Ripple`] | 29 | 15 | 3.625 |
 //! | [`Adder::Prefix`] | 51 | 6 | 6.375 |
 //!
-//! An AND gate sends one bit to the predecessor: z_i = a_i b_i ^ a_i b_{i+1} ^ a_{i+1} b_i ^ (zero share).
-//! Out of scope: producing replicated shares and using the bit (`batch`); proving that gates were computed honestly (stage 2).
+//! An AND gate sends one bit to the predecessor: z_i = a_i b_i ^ a_i b_{i+1} ^ a_{i+1} b_i ^ (zero share). Numbers that are
+//! additive only are re-shared first, by one more message: x_i plus a share of zero, which is also component i from then on.
+//!
+//! Numbers are handled by the 512; missing ones are padded. Out of scope: which numbers, and using the bit (`batch`); proving that
+//! gates were computed honestly (stage 2).
 
 use std::ops::Range;
 use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::NodeId;
-use zeroize::Zeroize;
+use types::limits::CHUNK_COMPARISONS;
 
-use crate::bits::{Planes, natural_order};
-use crate::error::{Abort, Phase};
-use crate::session::{ProtocolKeys, Purpose, Streams, TILE, Word};
+use crate::bits::{Planes, pieces, plane_words};
+use crate::error::Phase;
+use crate::kernel::sliced;
+use crate::kernel::vectors::Vectors;
+use crate::kernel::words::Words;
+use crate::session::{ProtocolKeys, Purpose, Streams, TILE, Tile};
 
 /// How carries are computed. The three nodes must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
@@ -34,11 +39,12 @@ pub enum Adder {
 }
 
 impl Adder {
-    /// The faster adder for `comparisons` at once over links with this round-trip time and about 1 Gbit/s.
+    /// The faster adder for so many comparisons over links with this round-trip time and about 1 Gbit/s. Rounds are saved once
+    /// for each wave of comparisons in flight, bytes are spent on every comparison.
     pub fn choose(comparisons: usize, round_trip: Duration) -> Self {
         const BYTES_PER_US: u128 = 125;
         let saved_us = 9 * round_trip.as_micros() / 2;
-        let spent_us = (comparisons as u128 * 22 / 8) / BYTES_PER_US;
+        let spent_us = (comparisons.min(CHUNK_COMPARISONS) as u128 * 22 / 8) / BYTES_PER_US;
         if saved_us > spent_us { Self::Prefix } else { Self::Ripple }
     }
     /// AND gates per comparison, which are also the bits sent per comparison and node.
@@ -58,193 +64,296 @@ impl Adder {
     }
 }
 
-/// XOR-replicated bits of one node, 64 lanes per word.
+/// XOR-replicated bits of one node, 64 lanes per word, in natural order; padded to whole lines.
+#[derive(Default)]
 pub(crate) struct BitShares {
-    pub(crate) own: Vec<u64>,
-    pub(crate) next: Vec<u64>,
+    pub(crate) own: Words,
+    pub(crate) next: Words,
 }
 
-impl Drop for BitShares {
-    fn drop(&mut self) {
-        self.own.zeroize();
-        self.next.zeroize();
+/// Memory of a sign computation, to be used again by the next one of the same size.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// Components i and i + 1 of s, which are those of x.
+    s: [Planes; 2],
+    /// Components of c.
+    c: [Planes; 2],
+}
+
+impl Room {
+    /// Bit `bit` of s.
+    fn sum(&self, bit: usize) -> [&[u64]; 2] {
+        self.s.each_ref().map(|s| s.plane(bit))
+    }
+    /// Bit `bit` of 2c.
+    fn carry(&self, bit: usize) -> [&[u64]; 2] {
+        self.c.each_ref().map(|c| c.plane(bit - 1))
+    }
+    /// Bytes held.
+    #[cfg(test)]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.s.iter().chain(&self.c).map(Planes::resident_bytes).sum()
     }
 }
 
-impl BitShares {
-    fn copy(&self) -> Self {
-        Self { own: self.own.clone(), next: self.next.clone() }
-    }
-    fn xor(&self, other: &Self) -> Self {
-        let xor = |a: &[u64], b: &[u64]| a.iter().zip(b).map(|(a, b)| a ^ b).collect();
-        Self { own: xor(&self.own, &other.own), next: xor(&self.next, &other.next) }
-    }
+/// The numbers whose signs are asked for.
+pub(crate) enum Numbers<'a> {
+    /// One additive share each; as many as whole groups of 512 have.
+    Additive(&'a [u16]),
+    /// Planes of components i and i + 1.
+    Replicated([Planes; 2]),
 }
 
-/// The sign computation of many numbers at once, waiting for the message of one round.
+/// The sign computation of many numbers at once, waiting for the message of one round. All messages go to the predecessor and
+/// come from the successor; those of one round have one length at all nodes.
 pub(crate) struct SignPass {
-    node: NodeId,
     adder: Adder,
     /// Bits of a number.
     width: usize,
+    words: usize,
+    vectors: Vectors,
     streams: Streams,
-    /// Components of s.
-    s_own: Planes,
-    s_next: Planes,
-    /// Components of c; `c_next` is empty until the first round ends.
-    c_own: Vec<u64>,
-    c_next: Vec<u64>,
+    room: Room,
+    /// The carry into the bit in turn: own component, and the next one as far as it has arrived.
+    carry: [Words; 2],
     stage: Stage,
 }
 
 enum Stage {
+    /// The next component of the numbers is to come.
+    Reshare,
+    /// That of c.
     CarrySave,
-    /// The carry into bit `bit`. `carry.own` is up to date, `carry.next` lacks this round's message.
-    Ripple {
-        bit: usize,
-        carry: BitShares,
-    },
-    /// Group generate and propagate bits; `products.own` are this round's gates, `products.next` is to come.
+    /// That of the carry into this bit.
+    Ripple(usize),
+    /// That of `products`: gates of the generate bits, or of a level of the tree.
     Prefix {
         tree: Vec<Group>,
-        products: Vec<Vec<u64>>,
+        products: Vec<Words>,
         generating: bool,
     },
+    Done,
 }
 
 /// A run of bit positions: does it generate a carry, does it pass one on? The lowest group has nothing to pass on.
 struct Group {
-    generate: BitShares,
-    propagate: Option<BitShares>,
-}
-
-/// What follows a round.
-pub(crate) enum SignStep {
-    /// Send this to the predecessor and wait.
-    More(Box<SignPass>, Vec<u8>),
-    /// The top bits, in natural lane order.
-    Done(BitShares),
+    generate: [Words; 2],
+    propagate: Option<[Words; 2]>,
 }
 
 impl SignPass {
-    /// Starts with the planes of components i and i + 1. Returns the first message to the predecessor.
-    pub(crate) fn start(keys: &ProtocolKeys, counter: u64, adder: Adder, own: Planes, next: Planes) -> (Self, Vec<u8>) {
-        let words = own.words();
-        let width = own.all().len().checked_div(words).unwrap_or(0);
-        let mut streams = keys.streams(Purpose::And, counter);
-        let (x, y) = (own.all(), next.all());
-        let carries = words * width.saturating_sub(1);
-        let mut c_own = vec![0; carries];
-        let message = gates(&mut streams, carries, &mut c_own, |at, out| {
-            let (x, y) = (part(x, &at), part(y, &at));
-            for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
-                *out = x & y;
-            }
-        });
-        let node = keys.node();
-        let stage = Stage::CarrySave;
-        (Self { node, adder, width, streams, s_own: own, s_next: next, c_own, c_next: Vec::new(), stage }, message)
+    /// Bytes of the first message for `count` numbers: additive ones of 16 bits, or replicated ones of `width` bits.
+    pub(crate) fn first_len(count: usize, replicated: Option<usize>) -> usize {
+        8 * plane_words(count) * replicated.map_or(16, |width| width.saturating_sub(1))
     }
 
-    /// Takes the successor's message of this round.
-    pub(crate) fn round(mut self, message: &[u8]) -> Result<SignStep, Abort> {
-        let words = self.s_own.words();
-        let planes = match &self.stage {
-            Stage::CarrySave => self.width.saturating_sub(1),
-            Stage::Ripple { .. } => 1,
-            Stage::Prefix { products, .. } => products.len(),
-        };
-        if message.len() != planes * words * 8 {
-            return Err(Abort::length(Phase::Sign, self.node.next(), planes * words * 8, message.len()));
-        }
-        match std::mem::replace(&mut self.stage, Stage::CarrySave) {
-            Stage::CarrySave => {
-                self.c_next = u64::read(message);
-                Ok(match self.adder {
-                    Adder::Ripple => {
-                        let zero = BitShares { own: vec![0; words], next: vec![0; words] };
-                        self.ripple(1, zero)
-                    }
-                    Adder::Prefix => self.generate(),
-                })
-            }
-            Stage::Ripple { bit, mut carry } => {
-                for (carry, bytes) in carry.next.iter_mut().zip(message.as_chunks::<8>().0) {
-                    *carry ^= u64::from_le_bytes(*bytes);
+    /// Starts and writes the first message, of [`Self::first_len`] bytes. `counter` numbers the passes of a protocol.
+    pub(crate) fn start(
+        keys: &ProtocolKeys,
+        counter: u64,
+        adder: Adder,
+        numbers: Numbers<'_>,
+        mut room: Room,
+        message: &mut [u8],
+    ) -> Self {
+        let vectors = Vectors::selected();
+        let streams = keys.streams(Purpose::And, counter);
+        let carry = [Words::default(), Words::default()];
+        match numbers {
+            Numbers::Additive(numbers) => {
+                let words = plane_words(numbers.len());
+                let [own, _] = &mut room.s;
+                own.reshape(16, words);
+                let (mut zero, mut tile) = (keys.streams(Purpose::ScoreReshare, counter), Tile::new());
+                let pieces = numbers.chunks(TILE / 2).zip(message.chunks_mut(TILE));
+                for ((numbers, message), word) in pieces.zip((0..).step_by(TILE / 128)) {
+                    sliced::add_numbers(vectors, numbers, zero.zero_share(&mut tile, message.len()), message);
+                    own.take(vectors, 0, word, message);
                 }
-                Ok(self.ripple(bit, carry))
+                Self { adder, width: 16, words, vectors, streams, room, carry, stage: Stage::Reshare }
             }
+            Numbers::Replicated([own, next]) => {
+                let (width, words) = (own.width(), own.words());
+                room.s = [own, next];
+                let mut pass = Self { adder, width, words, vectors, streams, room, carry, stage: Stage::CarrySave };
+                pass.carry_save(message);
+                pass
+            }
+        }
+    }
+
+    /// Bytes of the message that [`Self::round`] writes now; none when that is the last round.
+    pub(crate) fn next_len(&self) -> usize {
+        let planes = match &self.stage {
+            Stage::Reshare => self.width.saturating_sub(1),
+            Stage::CarrySave => match self.adder {
+                Adder::Ripple => usize::from(self.width > 2),
+                Adder::Prefix => self.width.saturating_sub(2),
+            },
+            Stage::Ripple(bit) => usize::from(bit + 1 < self.width),
+            Stage::Prefix { products, generating: true, .. } => level_gates(products.len()),
+            Stage::Prefix { tree, .. } => level_gates(tree.len().div_ceil(2)),
+            Stage::Done => 0,
+        };
+        8 * self.words * planes
+    }
+
+    /// Takes the successor's message of this round, which has the length of this node's own, and writes the next one.
+    pub(crate) fn round(&mut self, arrived: &[u8], message: &mut [u8]) {
+        debug_assert_eq!(message.len(), self.next_len());
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Reshare => {
+                let [_, next] = &mut self.room.s;
+                next.reshape(16, self.words);
+                next.take(self.vectors, 0, 0, arrived);
+                self.carry_save(message);
+            }
+            Stage::CarrySave => {
+                let [_, next] = &mut self.room.c;
+                next.reshape(self.width - 1, self.words);
+                sliced::copy_bytes(self.vectors, arrived, next.all_mut());
+                match self.adder {
+                    Adder::Ripple => self.first_ripple(message),
+                    Adder::Prefix => self.generate(message),
+                }
+            }
+            Stage::Ripple(bit) => self.ripple(bit, arrived, message),
             Stage::Prefix { tree, products, generating } => {
-                let received = u64::read(message);
+                let mut arrived = arrived.chunks_exact((8 * self.words).max(1));
                 let products = products
                     .into_iter()
-                    .zip(received.chunks(words.max(1)))
-                    .map(|(own, next)| BitShares { own, next: next.to_vec() })
+                    .map(|own| {
+                        let mut next = Words::zero(self.words);
+                        sliced::copy_bytes(self.vectors, arrived.next().unwrap_or_default(), &mut next);
+                        [own, next]
+                    })
                     .collect();
-                Ok(if generating { self.propagate(products) } else { self.merge(tree, products) })
+                if generating { self.propagate(products, message) } else { self.merge(tree, products, message) }
             }
+            Stage::Done => {}
         }
     }
 
-    /// With the carry into bit `bit` known, starts the next one: carry' = ((s ^ carry) & (c ^ carry)) ^ carry.
-    fn ripple(mut self, bit: usize, mut carry: BitShares) -> SignStep {
+    /// Where this pass stands, for error messages.
+    pub(crate) fn phase(&self) -> Phase {
+        if matches!(self.stage, Stage::Reshare) { Phase::Reshare } else { Phase::Sign }
+    }
+
+    /// The signs, after the last round, and the memory to use again.
+    pub(crate) fn finish(self) -> (BitShares, Room) {
+        let [own, next] = self.carry;
+        (BitShares { own, next }, self.room)
+    }
+
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let prefix = match &self.stage {
+            Stage::Prefix { tree, products, .. } => {
+                let groups = tree.iter().flat_map(|group| group.generate.iter().chain(group.propagate.iter().flatten()));
+                groups.chain(products).map(Words::resident_bytes).sum()
+            }
+            _ => 0,
+        };
+        self.room.resident_bytes() + self.carry.iter().map(Words::resident_bytes).sum::<usize>() + prefix
+    }
+
+    /// Component i of c is x_i x_{i+1} plus a zero share, for all bits below the top.
+    fn carry_save(&mut self, message: &mut [u8]) {
+        let [x, y] = &self.room.s;
+        let [own, _] = &mut self.room.c;
+        own.reshape(self.width.saturating_sub(1), self.words);
+        let (mut tile, count) = (Tile::new(), own.all().len());
+        for (at, message) in pieces(count, TILE / 8).zip(message.chunks_mut(TILE)) {
+            let zero = self.streams.xor_zero_share(&mut tile, message.len());
+            let (x, y) = (part(x.all(), &at), part(y.all(), &at));
+            sliced::carry_save(self.vectors, x, y, zero, part_mut(own.all_mut(), &at), message);
+        }
+        self.stage = Stage::CarrySave;
+    }
+
+    /// Bits 1 of s and of 2 c make the carry into bit 2.
+    fn first_ripple(&mut self, message: &mut [u8]) {
+        self.carry = [Words::zero(self.words), Words::zero(self.words)];
+        if self.width <= 2 {
+            return self.sign();
+        }
+        let ([s, s2], [c, c2]) = (self.room.sum(1), self.room.carry(1));
+        let (mut tile, mut own) = (Tile::new(), Words::zero(self.words));
+        for (at, message) in pieces(self.words, TILE / 8).zip(message.chunks_mut(TILE)) {
+            let zero = self.streams.xor_zero_share(&mut tile, message.len());
+            let (a, b) = ([part(s, &at), part(s2, &at)], [part(c, &at), part(c2, &at)]);
+            sliced::and(self.vectors, a, b, zero, part_mut(&mut own, &at), message);
+        }
+        let [carry, _] = &mut self.carry;
+        *carry = own;
+        self.stage = Stage::Ripple(2);
+    }
+
+    /// With the carry into bit `bit` complete, makes the next one: carry' = ((s ^ carry) & (c ^ carry)) ^ carry.
+    fn ripple(&mut self, bit: usize, arrived: &[u8], message: &mut [u8]) {
+        let [own, next] = &mut self.carry;
         if bit + 1 >= self.width {
-            return self.finish(&carry);
+            sliced::xor_bytes(self.vectors, arrived, next);
+            return self.sign();
         }
-        let words = self.s_own.words();
-        let below = (bit - 1) * words;
-        let (s, s2) = (self.s_own.plane(bit), self.s_next.plane(bit));
-        let (c, c2) = (part(&self.c_own, &(below..below + words)), part(&self.c_next, &(below..below + words)));
-        let mut product = vec![0; words];
-        let message = gates(&mut self.streams, words, &mut product, |at, out| {
-            let (k, k2) = (part(&carry.own, &at), part(&carry.next, &at));
-            and_carry(out, [part(s, &at), part(c, &at), k], [part(s2, &at), part(c2, &at), k2]);
-        });
-        for (carry, product) in carry.own.iter_mut().zip(&product) {
-            *carry ^= product;
+        let (s, c) = (self.room.sum(bit), self.room.carry(bit));
+        let mut tile = Tile::new();
+        for ((at, message), arrived) in pieces(self.words, TILE / 8).zip(message.chunks_mut(TILE)).zip(arrived.chunks(TILE))
+        {
+            let zero = self.streams.xor_zero_share(&mut tile, message.len());
+            let carry = [part_mut(own, &at), part_mut(next, &at)];
+            let (s, c) = (s.map(|s| part(s, &at)), c.map(|c| part(c, &at)));
+            sliced::ripple(self.vectors, s, c, carry, arrived, zero, message);
         }
-        self.stage = Stage::Ripple { bit: bit + 1, carry };
-        SignStep::More(Box::new(self), message)
+        self.stage = Stage::Ripple(bit + 1);
     }
 
     /// Prefix, round 2: generate bits s & c of every position that can carry into the top.
-    fn generate(self) -> SignStep {
-        let pairs: Vec<_> = (1..self.width - 1).map(|bit| (self.sum_bit(bit), self.carry_bit(bit))).collect();
-        self.send(Vec::new(), &pairs, true)
+    fn generate(&mut self, message: &mut [u8]) {
+        if self.width <= 2 {
+            self.carry = [Words::zero(self.words), Words::zero(self.words)];
+            return self.sign();
+        }
+        let pairs: Vec<_> = (1..self.width - 1).map(|bit| (self.room.sum(bit), self.room.carry(bit))).collect();
+        let products = ands(self.vectors, &mut self.streams, &pairs, message);
+        self.stage = Stage::Prefix { tree: Vec::new(), products, generating: true };
     }
 
     /// Prefix: the generate bits have arrived; propagate bits s ^ c are local.
-    fn propagate(self, generate: Vec<BitShares>) -> SignStep {
+    fn propagate(&mut self, generate: Vec<[Words; 2]>, message: &mut [u8]) {
         let tree = generate
             .into_iter()
             .zip(1..)
-            .map(|(generate, bit)| Group {
-                generate,
-                propagate: (bit > 1).then(|| self.sum_bit(bit).xor(&self.carry_bit(bit))),
+            .map(|(generate, bit)| {
+                let propagate = (bit > 1).then(|| self.xor(self.room.sum(bit), self.room.carry(bit)));
+                Group { generate, propagate }
             })
             .collect();
-        self.level(tree)
+        self.level(tree, message);
     }
 
     /// Prefix: joins neighbouring groups, or finishes when one is left. G = G_high ^ P_high G_low, P = P_high P_low.
-    fn level(self, tree: Vec<Group>) -> SignStep {
-        if let [whole] = tree.as_slice() {
-            return self.finish(&whole.generate);
+    fn level(&mut self, mut tree: Vec<Group>, message: &mut [u8]) {
+        if tree.len() == 1 {
+            self.carry = tree.pop().map_or_else(Default::default, |whole| whole.generate);
+            return self.sign();
         }
-        let mut pairs = Vec::new();
+        let mut pairs = Vec::with_capacity(tree.len());
         for pair in tree.chunks_exact(2) {
             let [low, high] = pair else { continue };
             let Some(propagate) = &high.propagate else { continue };
-            pairs.push((propagate.copy(), low.generate.copy()));
+            pairs.push((slices(propagate), slices(&low.generate)));
             if let Some(low) = &low.propagate {
-                pairs.push((propagate.copy(), low.copy()));
+                pairs.push((slices(propagate), slices(low)));
             }
         }
-        self.send(tree, &pairs, false)
+        let products = ands(self.vectors, &mut self.streams, &pairs, message);
+        self.stage = Stage::Prefix { tree, products, generating: false };
     }
 
     /// Prefix: a level's products have arrived.
-    fn merge(self, tree: Vec<Group>, products: Vec<BitShares>) -> SignStep {
+    fn merge(&mut self, tree: Vec<Group>, products: Vec<[Words; 2]>, message: &mut [u8]) {
         let mut products = products.into_iter();
         let mut joined = Vec::with_capacity(tree.len().div_ceil(2));
         let mut groups = tree.into_iter();
@@ -255,91 +364,66 @@ impl SignPass {
             };
             let Some(product) = products.next() else { break };
             let propagate = if low.propagate.is_some() { products.next() } else { None };
-            joined.push(Group { generate: high.generate.xor(&product), propagate });
+            joined.push(Group { generate: self.xor(slices(&high.generate), slices(&product)), propagate });
         }
-        self.level(joined)
+        self.level(joined, message);
     }
 
-    /// Sends the AND of each pair of planes.
-    fn send(mut self, tree: Vec<Group>, pairs: &[(BitShares, BitShares)], generating: bool) -> SignStep {
-        let words = self.s_own.words();
-        let mut message = Vec::with_capacity(pairs.len() * words * 8);
-        let mut products = Vec::with_capacity(pairs.len());
-        for (a, b) in pairs {
-            let mut product = vec![0; words];
-            message.extend(gates(&mut self.streams, words, &mut product, |at, out| {
-                and(out, [part(&a.own, &at), part(&a.next, &at)], [part(&b.own, &at), part(&b.next, &at)]);
-            }));
-            products.push(product);
-        }
-        self.stage = Stage::Prefix { tree, products, generating };
-        SignStep::More(Box::new(self), message)
-    }
-
-    fn finish(mut self, carry: &BitShares) -> SignStep {
+    /// The top bit: s ^ c ^ the carry into it, which takes its place.
+    fn sign(&mut self) {
         let top = self.width - 1;
-        let mut sign = self.sum_bit(top).xor(&self.carry_bit(top)).xor(carry);
-        natural_order(&mut sign.own);
-        natural_order(&mut sign.next);
-        self.c_own.zeroize();
-        self.c_next.zeroize();
-        SignStep::Done(sign)
-    }
-
-    /// Bit `bit` of s.
-    fn sum_bit(&self, bit: usize) -> BitShares {
-        BitShares { own: self.s_own.plane(bit).to_vec(), next: self.s_next.plane(bit).to_vec() }
-    }
-
-    /// Bit `bit` of 2c.
-    fn carry_bit(&self, bit: usize) -> BitShares {
-        let words = self.s_own.words();
-        let at = (bit - 1) * words..bit * words;
-        BitShares { own: part(&self.c_own, &at).to_vec(), next: part(&self.c_next, &at).to_vec() }
-    }
-}
-
-/// Evaluates `count` words of AND gates: `local` writes the local products of a range of words; the zero share is added; the sum
-/// is both `own` (this node's component) and the message to the predecessor.
-fn gates(streams: &mut Streams, count: usize, own: &mut [u64], local: impl Fn(Range<usize>, &mut [u64])) -> Vec<u8> {
-    const WORDS: usize = TILE / 8;
-    let mut message = vec![0u8; count * 8];
-    for ((tile, own), bytes) in own.chunks_mut(WORDS).enumerate().zip(message.chunks_mut(TILE)) {
-        let start = tile * WORDS;
-        local(start..start + own.len(), own);
-        for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(own.iter()) {
-            *bytes = word.to_le_bytes();
-        }
-        streams.xor_zero_share(bytes);
-        for (bytes, word) in bytes.as_chunks::<8>().0.iter().zip(own.iter_mut()) {
-            *word = u64::from_le_bytes(*bytes);
+        let rest = self.xor(self.room.sum(top), self.room.carry(top));
+        for (carry, rest) in self.carry.iter_mut().zip(rest) {
+            carry.iter_mut().zip(rest.iter()).for_each(|(carry, rest)| *carry ^= rest);
+            sliced::natural_order(self.vectors, carry);
         }
     }
-    message
-}
 
-/// Local product of replicated bits a = [a_i, a_{i+1}] and b.
-fn and(out: &mut [u64], a: [&[u64]; 2], b: [&[u64]; 2]) {
-    let ([a, a2], [b, b2]) = (a, b);
-    for ((((out, a), a2), b), b2) in out.iter_mut().zip(a).zip(a2).zip(b).zip(b2) {
-        *out = (a & (b ^ b2)) ^ (a2 & b);
+    fn xor(&self, a: Shared<'_>, b: Shared<'_>) -> [Words; 2] {
+        let [[a, a2], [b, b2]] = [a, b];
+        [(a, b), (a2, b2)].map(|(a, b)| {
+            let mut out = Words::zero(a.len());
+            sliced::xor(self.vectors, a, b, &mut out);
+            out
+        })
     }
 }
 
-/// Local product of s ^ k and c ^ k, where `x` is [s, c, k] of component i and `y` of component i + 1.
-fn and_carry(out: &mut [u64], x: [&[u64]; 3], y: [&[u64]; 3]) {
-    let ([s, c, k], [s2, c2, k2]) = (x, y);
-    let first = s.iter().zip(c).zip(k);
-    let second = s2.iter().zip(c2).zip(k2);
-    for (out, (((s, c), k), ((s2, c2), k2))) in out.iter_mut().zip(first.zip(second)) {
-        let b = c ^ k;
-        *out = ((s ^ k) & (b ^ c2 ^ k2)) ^ ((s2 ^ k2) & b);
-    }
+/// A plane in components i and i + 1.
+type Shared<'a> = [&'a [u64]; 2];
+
+/// Gates that join `groups` groups of a prefix tree; none where one is left.
+fn level_gates(groups: usize) -> usize {
+    (2 * (groups / 2)).saturating_sub(1)
+}
+
+/// The AND of each pair of planes.
+fn ands(vectors: Vectors, streams: &mut Streams, pairs: &[(Shared<'_>, Shared<'_>)], message: &mut [u8]) -> Vec<Words> {
+    let words = message.len().checked_div(8 * pairs.len()).unwrap_or(0);
+    let mut tile = Tile::new();
+    let products = pairs.iter().zip(message.chunks_mut((8 * words).max(1))).map(|((a, b), message)| {
+        let mut own = Words::zero(words);
+        for (at, message) in pieces(words, TILE / 8).zip(message.chunks_mut(TILE)) {
+            let zero = streams.xor_zero_share(&mut tile, message.len());
+            let (a, b) = (a.map(|a| part(a, &at)), b.map(|b| part(b, &at)));
+            sliced::and(vectors, a, b, zero, part_mut(&mut own, &at), message);
+        }
+        own
+    });
+    products.collect()
+}
+
+fn slices(words: &[Words; 2]) -> [&[u64]; 2] {
+    words.each_ref().map(|words| &**words)
 }
 
 /// A range that lies inside by construction.
 fn part<'a>(words: &'a [u64], range: &Range<usize>) -> &'a [u64] {
     words.get(range.clone()).unwrap_or_default()
+}
+
+fn part_mut<'a>(words: &'a mut [u64], range: &Range<usize>) -> &'a mut [u64] {
+    words.get_mut(range.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,35 +5,42 @@ use proptest::prelude::*;
 use super::*;
 use crate::driver::test_keys;
 
-/// Runs the three passes in lock-step on planes of components. Returns the top bits and the rounds.
-fn run(adder: Adder, components: [Planes; 3]) -> (Vec<u64>, usize, usize) {
-    let mut sent = 0;
-    let mut passes: Vec<_> = test_keys(3)
+/// Runs the three passes in lock-step on planes of components. Returns the top bits, the rounds and the bytes that one node sends.
+fn run(adder: Adder, components: [Planes; 3]) -> (Words, usize, usize) {
+    let count = 64 * components[0].words();
+    let numbers = |i: usize| Numbers::Replicated([components[i].clone(), components[(i + 1) % 3].clone()]);
+    run_passes(adder, SignPass::first_len(count, Some(components[0].width())), numbers)
+}
+
+fn run_passes<'a>(adder: Adder, first: usize, numbers: impl Fn(usize) -> Numbers<'a>) -> (Words, usize, usize) {
+    let mut passes: Vec<(SignPass, Vec<u8>)> = test_keys(3)
         .into_iter()
         .map(|mut session| {
             let keys = session.next_protocol();
-            let i = keys.node().index();
-            let (pass, message) = SignPass::start(&keys, 0, adder, components[i].clone(), components[(i + 1) % 3].clone());
-            (Box::new(pass), message)
+            let mut message = vec![0xa5; first];
+            let pass = SignPass::start(&keys, 0, adder, numbers(keys.node().index()), Room::default(), &mut message);
+            (pass, message)
         })
         .collect();
+    let mut sent = 0;
     for round in 1.. {
         let messages: Vec<Vec<u8>> = passes.iter().map(|(_, message)| message.clone()).collect();
         sent += messages[0].len();
-        let mut next = Vec::new();
-        let mut done = Vec::new();
-        for (i, (pass, _)) in passes.into_iter().enumerate() {
-            match pass.round(&messages[(i + 1) % 3]).unwrap() {
-                SignStep::More(pass, message) => next.push((pass, message)),
-                SignStep::Done(bits) => done.push(bits),
-            }
+        for (i, (pass, message)) in passes.iter_mut().enumerate() {
+            message.clear();
+            message.resize(pass.next_len(), 0xa5);
+            pass.round(&messages[(i + 1) % 3], message);
         }
-        if let [a, b, c] = done.as_slice() {
-            assert_eq!((&a.next, &b.next, &c.next), (&b.own, &c.own, &a.own));
-            let open = a.own.iter().zip(&b.own).zip(&c.own).map(|((a, b), c)| a ^ b ^ c).collect();
+        if passes.iter().all(|(_, message)| message.is_empty()) {
+            let bits: Vec<BitShares> = passes.into_iter().map(|(pass, _)| pass.finish().0).collect();
+            let [a, b, c] = bits.as_slice() else { unreachable!("three nodes") };
+            for (next, own) in [(&a.next, &b.own), (&b.next, &c.own), (&c.next, &a.own)] {
+                assert_eq!(next[..], own[..]);
+            }
+            let mut open = Words::zero(a.own.len());
+            open.iter_mut().enumerate().for_each(|(i, word)| *word = a.own[i] ^ b.own[i] ^ c.own[i]);
             return (open, round, sent);
         }
-        passes = next;
     }
     unreachable!("a sign pass ends")
 }
@@ -45,8 +52,10 @@ fn bit(plane: &[u64], lane: usize) -> bool {
 /// Keeps the lowest 8 planes: numbers mod 2^8.
 fn eight(values: &[u16]) -> Planes {
     let all = Planes::of_u16(values);
-    let mut planes = Planes::zero(8, all.words());
-    planes.copy_from(&all);
+    let mut planes = Planes::default();
+    planes.reshape(8, all.words());
+    let count = planes.all().len();
+    planes.all_mut().copy_from_slice(&all.all()[..count]);
     planes
 }
 
@@ -110,24 +119,31 @@ proptest! {
 fn gates_rounds_and_bytes_are_those_of_the_table() {
     assert_eq!([16, 32].map(|width| Adder::Ripple.gates(width)), [29, 61]);
     assert_eq!(Adder::Prefix.gates(16), 51);
-    let values = vec![1u16; 6400];
+    let values = vec![1u16; 6656];
     for (adder, rounds) in [(Adder::Ripple, 15), (Adder::Prefix, 6)] {
         let components = [0, 1, 2].map(|_| Planes::of_u16(&values));
         let (_, seen, sent) = run(adder, components);
         assert_eq!((seen, sent * 8), (rounds, adder.gates(16) * values.len()));
     }
     let (_, _, sent) = run(Adder::Prefix, [0, 1, 2].map(|_| Planes::of_u32(&[7; 64])));
-    assert_eq!(sent, Adder::Prefix.gates(32) * 8);
+    assert_eq!(sent, Adder::Prefix.gates(32) * 64);
 }
 
+/// Additive numbers of every count around the ends of lines and tiles, with and without memory used before.
 #[test]
-fn a_message_of_another_length_names_its_sender() {
-    let [mut session, ..] = test_keys(3);
-    let keys = session.next_protocol();
-    for len in [0, 15 * 8 - 1, 15 * 8 + 8] {
-        let (pass, _) = SignPass::start(&keys, 0, Adder::Ripple, Planes::of_u16(&[1; 64]), Planes::of_u16(&[2; 64]));
-        let Err(abort) = pass.round(&vec![0; len]) else { panic!("accepted {len} bytes") };
-        assert_eq!(abort, Abort::length(Phase::Sign, keys.node().next(), 15 * 8, len));
+fn additive_numbers_are_reshared_first() {
+    for count in [512, 1024, 2048, 2560, 5120] {
+        let parts =
+            [1u32, 2, 3].map(|seed| (0..count).map(|i| (i * 40_503 * seed + seed * 977) as u16).collect::<Vec<u16>>());
+        for (adder, rounds) in [(Adder::Ripple, 16), (Adder::Prefix, 7)] {
+            let first = SignPass::first_len(parts[0].len(), None);
+            let (sign, seen, sent) = run_passes(adder, first, |i| Numbers::Additive(&parts[i]));
+            assert_eq!((seen, sent), (rounds, (16 + adder.gates(16)) * count as usize / 8));
+            for lane in 0..count as usize {
+                let sum = parts.iter().fold(0u16, |sum, part| sum.wrapping_add(part[lane]));
+                assert_eq!(bit(&sign, lane), sum.cast_signed() < 0, "{adder:?}: number {lane} of {count}");
+            }
+        }
     }
 }
 
@@ -138,4 +154,6 @@ fn the_adder_follows_size_and_latency() {
     assert_eq!(Adder::choose(1 << 21, ms(1)), Adder::Ripple);
     assert_eq!(Adder::choose(1 << 21, Duration::ZERO), Adder::Ripple);
     assert_eq!(Adder::choose(1 << 20, ms(50)), Adder::Prefix);
+    // However many waves: each of them saves rounds.
+    assert_eq!(Adder::choose(1 << 30, ms(50)), Adder::Prefix);
 }

@@ -16,17 +16,19 @@
 //! Out of scope: whether a template was captured from a living person.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use types::NodeId;
 use types::profile::{Embedding, IrisCode, Matching};
 
-use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Source};
 use crate::answer::{LaneMask, Layout};
+use crate::bits::Planes;
 use crate::error::{Abort, Error, Phase};
 use crate::protocol::{Incoming, Outgoing, Protocol, Step};
 use crate::session::{ProtocolKeys, Purpose, Word};
 use crate::sharing::InputShare;
-use crate::sign::Adder;
+use crate::sign::{Adder, Numbers};
 
 /// For each input: is it a template of the profile? Output: one bool per input, `true` when valid.
 pub struct CheckInputs(State);
@@ -85,6 +87,10 @@ impl CheckInputs {
 
 impl Protocol for CheckInputs {
     type Output = Vec<bool>;
+
+    fn work_ahead(&mut self) -> bool {
+        if let State::Signs(engine) = &mut self.0 { engine.work_ahead() } else { false }
+    }
 
     fn start(&mut self) -> Outgoing {
         match &mut self.0 {
@@ -212,13 +218,23 @@ impl Rules {
     }
 }
 
+/// Components i and i + 1 of a chunk's numbers.
+enum Rows {
+    Wide([Vec<u32>; 2]),
+    Narrow([Vec<u16>; 2]),
+}
+
 impl Source for Rules {
+    type Work = Rows;
+
     fn operations(&self) -> usize {
         self.operations
     }
 
-    fn next_chunk(&mut self) -> Option<Chunk> {
-        let numbers = self.rows.front()?.numbers().next_multiple_of(64);
+    /// One chunk: inputs are few.
+    fn next_wave(&mut self) -> Vec<Chunk<Rows>> {
+        let Some(first) = self.rows.front() else { return Vec::new() };
+        let numbers = first.numbers().next_multiple_of(64);
         let count = (CHUNK_COMPARISONS / numbers).clamp(1, self.rows.len());
         let (mut wide, mut narrow) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         for row in self.rows.drain(..count) {
@@ -227,13 +243,19 @@ impl Source for Rules {
                 Row::Narrow(row) => append(&mut narrow, row, numbers),
             }
         }
-        let first = self.done;
-        let operation_of_row: Vec<u32> = (first..).take(count).collect();
-        self.done = operation_of_row.last().map_or(first, |last| last + 1);
-        let shares =
-            if narrow.iter().all(Vec::is_empty) { Shares::Replicated32(wide) } else { Shares::Replicated16(narrow) };
-        let layout = Layout { words: numbers / 64, operation_of_row, mask: LaneMask::All, inverted: false };
-        Some(Chunk { shares, layout })
+        let operation_of_row: Arc<[u32]> = (self.done..).take(count).collect();
+        self.done = operation_of_row.last().map_or(self.done, |last| last + 1);
+        let (work, width) =
+            if narrow.iter().all(Vec::is_empty) { (Rows::Wide(wide), 32) } else { (Rows::Narrow(narrow), 16) };
+        let layout = Layout { words: numbers / 64, first_row: 0, operation_of_row, mask: LaneMask::All, inverted: false };
+        vec![Chunk { layout, replicated: Some(width), products: 0, work }]
+    }
+
+    fn numbers<'s>(&self, work: Rows, _: &'s mut Vec<u16>) -> Numbers<'s> {
+        Numbers::Replicated(match work {
+            Rows::Wide(components) => components.map(|numbers| Planes::of_u32(&numbers)),
+            Rows::Narrow(components) => components.map(|numbers| Planes::of_u16(&numbers)),
+        })
     }
 }
 

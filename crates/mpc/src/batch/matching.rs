@@ -2,41 +2,49 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use types::NodeId;
 use types::profile::Matching;
 use zeroize::Zeroizing;
 
-use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Shares, Source};
+use super::engine::{CHUNK_COMPARISONS, Chunk, Engine, Source};
 use crate::answer::{LaneMask, Layout};
 use crate::error::{Abort, Error};
 use crate::gallery::Gallery;
+use crate::kernel::sliced::LANES;
 use crate::kernel::{Probes, inner_products};
 use crate::protocol::{Incoming, Outgoing, Protocol, Step};
 use crate::record::{ProbeShare, RecordShare};
 use crate::session::ProtocolKeys;
-use crate::sign::Adder;
+use crate::sign::{Adder, Numbers};
 
-/// Products of words that take much longer than the start of a thread: a millisecond or so.
-const THREAD_PRODUCTS: usize = 1 << 23;
+/// Comparisons of a chunk: what a core works on fits its second-level cache.
+const CACHED_COMPARISONS: usize = 1 << 16;
+/// Products of words of a chunk: some milliseconds.
+const CACHED_PRODUCTS: usize = 1 << 26;
+/// Bytes of probe rows that stay in the second-level cache. If there are more, a chunk has so many records at least, among which
+/// the cost of bringing the rows in is divided.
+const CACHED_PROBE_BYTES: usize = 1 << 20;
+const LEAST_RECORDS: usize = 512;
 
 /// For each probe: does it match any active record of the gallery? Output: one bool per probe.
 ///
 /// `G` is anything that lends a [`Gallery`]: a reference, an `Arc`, a guard. The three nodes' galleries must hold the same
-/// records in the same slots with the same slots masked. Works through the gallery in chunks, so memory is bounded by about
-/// 2^21 comparisons whatever the gallery's size.
-pub struct Search<G>(Engine<SearchSource<G>>);
+/// records in the same slots with the same slots masked. Works through the gallery in waves, so memory is bounded by about
+/// 2^22 comparisons whatever the gallery's size.
+pub struct Search<G: Deref<Target = Gallery> + Sync>(Engine<SearchSource<G>>);
 
 struct SearchSource<G> {
     gallery: G,
     rows: ProbeRows,
     operations: usize,
-    chunk: usize,
-    threads: usize,
+    /// Comparisons of a wave.
+    wave: usize,
     next_slot: usize,
 }
 
-impl<G: Deref<Target = Gallery>> Search<G> {
+impl<G: Deref<Target = Gallery> + Sync> Search<G> {
     /// Probes of the operations of a batch against `gallery`.
     ///
     /// # Errors
@@ -50,52 +58,70 @@ impl<G: Deref<Target = Gallery>> Search<G> {
     ) -> Result<Self, Error> {
         expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
         let rows = ProbeRows::new(keys.node(), matching, 0, probes)?;
-        let source =
-            SearchSource { gallery, rows, operations: probes.len(), chunk: CHUNK_COMPARISONS, threads: 1, next_slot: 0 };
+        let source = SearchSource { gallery, rows, operations: probes.len(), wave: CHUNK_COMPARISONS, next_slot: 0 };
         Ok(Self(Engine::new(keys, adder, source)))
     }
 
-    /// Computes inner products on up to `threads` threads. The answer does not depend on it, and each node may choose its own.
+    /// Computes on up to `threads` threads. The answer does not depend on it, and each node may choose its own.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
-        self.0.source_mut().threads = threads;
+        self.0.set_threads(threads);
         self
     }
 
-    /// Handles about `comparisons` at a time instead of 2^21 (at least 64 records, at most 2^21 comparisons). All three nodes
-    /// must choose alike.
+    /// Has about `comparisons` at a time in flight instead of 2^21 (at least 64 records, at most 2^21 comparisons). All three
+    /// nodes must choose alike.
     #[must_use]
-    pub fn with_chunk(mut self, comparisons: usize) -> Self {
-        self.0.source_mut().chunk = comparisons.min(CHUNK_COMPARISONS);
+    pub fn with_wave(mut self, comparisons: usize) -> Self {
+        self.0.source_mut().wave = comparisons.min(CHUNK_COMPARISONS);
         self
+    }
+
+    /// Bytes that comparisons in flight occupy.
+    #[cfg(test)]
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.0.resident_bytes()
     }
 }
 
-impl<G: Deref<Target = Gallery>> Source for SearchSource<G> {
+impl<G: Deref<Target = Gallery> + Sync> Source for SearchSource<G> {
+    type Work = Range<usize>;
+
     fn operations(&self) -> usize {
         self.operations
     }
 
-    fn next_chunk(&mut self) -> Option<Chunk> {
+    fn next_wave(&mut self) -> Vec<Chunk<Range<usize>>> {
         let rows = self.rows.rows();
         let start = self.next_slot;
         if rows == 0 || start >= self.gallery.len() {
-            return None;
+            return Vec::new();
         }
-        let records = (self.chunk / rows / 64).max(1) * 64;
-        let end = (start + records).min(self.gallery.len());
+        let wave = (self.wave / rows / 64).max(1) * 64;
+        let end = (start + wave).min(self.gallery.len());
         self.next_slot = end;
-        let words = (end - start).div_ceil(64);
-        let usable = self.gallery.usable_words().get(start / 64..start / 64 + words).unwrap_or_default();
-        Some(Chunk {
-            shares: Shares::Additive(self.rows.scores(&self.gallery, start..end, self.threads)),
-            layout: Layout {
-                words,
-                operation_of_row: self.rows.operation_of_row.clone(),
-                mask: LaneMask::Shared(usable.to_vec()),
-                inverted: true,
-            },
-        })
+        let step = self.rows.chunk_records();
+        (start..end).step_by(step).map(|first| self.chunk(first..(first + step).min(end))).collect()
+    }
+
+    fn numbers<'s>(&self, slots: Range<usize>, scores: &'s mut Vec<u16>) -> Numbers<'s> {
+        self.rows.scores(&self.gallery, slots, scores);
+        Numbers::Additive(scores)
+    }
+}
+
+impl<G: Deref<Target = Gallery> + Sync> SearchSource<G> {
+    fn chunk(&self, slots: Range<usize>) -> Chunk<Range<usize>> {
+        let words = slots.len().div_ceil(64);
+        let usable = self.gallery.usable_words().get(slots.start / 64..slots.start / 64 + words).unwrap_or_default();
+        let operation_of_row = Arc::clone(&self.rows.operation_of_row);
+        let mask = LaneMask::Shared(usable.to_vec());
+        Chunk {
+            layout: Layout { words, first_row: 0, operation_of_row, mask, inverted: true },
+            replicated: None,
+            products: self.rows.products(slots.len()),
+            work: slots,
+        }
     }
 }
 
@@ -151,21 +177,28 @@ impl Twins {
 }
 
 impl Source for TwinSource {
+    type Work = ProbeRows;
+
     fn operations(&self) -> usize {
         self.operations
     }
 
-    fn next_chunk(&mut self) -> Option<Chunk> {
-        let rows = self.groups.pop_front()?;
+    fn next_wave(&mut self) -> Vec<Chunk<ProbeRows>> {
+        let Some(rows) = self.groups.pop_front() else { return Vec::new() };
         let words = self.records.len().div_ceil(64);
         let mask = rows
             .operation_of_row
             .iter()
             .flat_map(|&operation| (0..words).map(move |word| lanes_below(operation as usize, word)))
             .collect();
-        let shares = Shares::Additive(rows.scores(&self.records, 0..self.records.len(), 1));
-        let layout = Layout { words, operation_of_row: rows.operation_of_row, mask: LaneMask::PerRow(mask), inverted: true };
-        Some(Chunk { shares, layout })
+        let operation_of_row = Arc::clone(&rows.operation_of_row);
+        let layout = Layout { words, first_row: 0, operation_of_row, mask: LaneMask::PerRow(mask), inverted: true };
+        vec![Chunk { layout, replicated: None, products: rows.products(self.records.len()), work: rows }]
+    }
+
+    fn numbers<'s>(&self, rows: ProbeRows, scores: &'s mut Vec<u16>) -> Numbers<'s> {
+        rows.scores(&self.records, 0..self.records.len(), scores);
+        Numbers::Additive(scores)
     }
 }
 
@@ -209,30 +242,37 @@ impl Verify {
         }
         let mask = (0..words).map(|word| lanes_below(matching.probe_rows(), word)).collect();
         let operation_of_row = (0u32..).take(claims.len()).collect();
-        let layout = Layout { words, operation_of_row, mask: LaneMask::Shared(mask), inverted: true };
-        let chunk = (!claims.is_empty()).then_some(Chunk { shares: Shares::Additive(scores), layout });
+        let layout = Layout { words, first_row: 0, operation_of_row, mask: LaneMask::Shared(mask), inverted: true };
+        let chunk = (!claims.is_empty()).then_some(Chunk { layout, replicated: None, products: 0, work: scores });
         Ok(Self(Engine::new(keys, adder, OneChunk { operations: claims.len(), chunk })))
     }
 }
 
 struct OneChunk {
     operations: usize,
-    chunk: Option<Chunk>,
+    chunk: Option<Chunk<Vec<u16>>>,
 }
 
 impl Source for OneChunk {
+    type Work = Vec<u16>;
+
     fn operations(&self) -> usize {
         self.operations
     }
-    fn next_chunk(&mut self) -> Option<Chunk> {
-        self.chunk.take()
+    fn next_wave(&mut self) -> Vec<Chunk<Vec<u16>>> {
+        self.chunk.take().into_iter().collect()
+    }
+    fn numbers<'s>(&self, work: Vec<u16>, scores: &'s mut Vec<u16>) -> Numbers<'s> {
+        *scores = work;
+        scores.resize(scores.len().next_multiple_of(LANES), 0);
+        Numbers::Additive(scores)
     }
 }
 
 /// The probe rows of several operations, ready for the kernels.
 pub(crate) struct ProbeRows {
     probes: Probes,
-    operation_of_row: Vec<u32>,
+    operation_of_row: Arc<[u32]>,
     /// This node's share of the offset to subtract.
     offset: u16,
 }
@@ -252,51 +292,37 @@ impl ProbeRows {
         Ok(Self { probes: Probes::new(matching.record_len(), &rows), operation_of_row, offset })
     }
 
-    /// Additive shares of the scores against `slots` (from a multiple of 64): rows of whole words, padded with anything.
-    pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>, threads: usize) -> Vec<u16> {
-        let padded = slots.len().next_multiple_of(64);
-        let mut scores = vec![0u16; self.rows() * padded];
-        let parts = self.parts(slots.clone(), threads);
-        if parts.len() <= 1 && padded == slots.len() {
-            inner_products(gallery, slots, &self.probes, &mut scores);
+    /// Additive shares of the scores against `slots` (from a multiple of 64) in place of what `scores` held: rows of whole words,
+    /// then whole groups of 512, padded with anything.
+    pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>, scores: &mut Vec<u16>) {
+        let (padded, count) = (slots.len().next_multiple_of(64), slots.len());
+        let len = self.rows() * padded;
+        scores.resize(len.next_multiple_of(LANES), 0);
+        let (all, _) = scores.split_at_mut(len);
+        if padded == count {
+            inner_products(gallery, slots, &self.probes, all);
         } else {
-            for (part, products) in parts.iter().zip(self.products(gallery, &parts)) {
-                let place = part.start - slots.start..part.end - slots.start;
-                for (scores, products) in scores.chunks_exact_mut(padded).zip(products.chunks_exact(part.len())) {
-                    scores.get_mut(place.clone()).unwrap_or_default().copy_from_slice(products);
-                }
-            }
+            // The last part of a gallery: its rows are spread out afterwards, last one first.
+            let (products, _) = all.split_at_mut(self.rows() * count);
+            inner_products(gallery, slots, &self.probes, products);
+            (0..self.rows()).rev().for_each(|row| all.copy_within(row * count..(row + 1) * count, row * padded));
         }
         if self.offset != 0 {
-            scores.iter_mut().for_each(|score| *score = score.wrapping_sub(self.offset));
-        }
-        scores
-    }
-
-    /// Inner products with each part, on a thread of its own.
-    fn products(&self, gallery: &Gallery, parts: &[Range<usize>]) -> Vec<Vec<u16>> {
-        let compute = |part: Range<usize>| {
-            let mut products = vec![0u16; self.rows() * part.len()];
-            inner_products(gallery, part, &self.probes, &mut products);
-            products
-        };
-        match parts {
-            [part] => vec![compute(part.clone())],
-            parts => std::thread::scope(|scope| {
-                let threads: Vec<_> = parts.iter().map(|part| scope.spawn(|| compute(part.clone()))).collect();
-                let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                };
-                threads.into_iter().map(join).collect()
-            }),
+            all.iter_mut().for_each(|score| *score = score.wrapping_sub(self.offset));
         }
     }
 
-    /// `slots` in parts of about equal size for up to `threads` threads, each worth the start of a thread.
-    fn parts(&self, slots: Range<usize>, threads: usize) -> Vec<Range<usize>> {
-        let work = slots.len() * self.rows() * self.probes.record_len();
-        let size = slots.len().div_ceil(threads.min(work / THREAD_PRODUCTS).max(1)).next_multiple_of(64).max(64);
-        slots.clone().step_by(size).map(|start| start..(start + size).min(slots.end)).collect()
+    /// Records of a chunk.
+    fn chunk_records(&self) -> usize {
+        let rows = self.rows().max(1);
+        let products = rows * self.probes.record_len().max(1);
+        let least = if 2 * products > CACHED_PROBE_BYTES { LEAST_RECORDS } else { 64 };
+        ((CACHED_COMPARISONS / rows).min(CACHED_PRODUCTS / products) / 64 * 64).max(least)
+    }
+
+    /// Products of words that scores with so many records take.
+    fn products(&self, records: usize) -> usize {
+        records * self.rows() * self.probes.record_len()
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -318,11 +344,14 @@ fn expect_len(what: &'static str, expected: usize, got: usize) -> Result<(), Err
     if expected == got { Ok(()) } else { Err(Error::Mismatch { what, expected, got }) }
 }
 
-impl<G: Deref<Target = Gallery>> Protocol for Search<G> {
+impl<G: Deref<Target = Gallery> + Sync> Protocol for Search<G> {
     type Output = Vec<bool>;
 
     fn start(&mut self) -> Outgoing {
         self.0.start()
+    }
+    fn work_ahead(&mut self) -> bool {
+        self.0.work_ahead()
     }
     fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
         Ok(match self.0.round(incoming)? {
@@ -338,6 +367,9 @@ impl Protocol for Verify {
     fn start(&mut self) -> Outgoing {
         self.0.start()
     }
+    fn work_ahead(&mut self) -> bool {
+        self.0.work_ahead()
+    }
     fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
         Ok(match self.0.round(incoming)? {
             Step::Continue(engine, outgoing) => Step::Continue(Self(engine), outgoing),
@@ -351,6 +383,9 @@ impl Protocol for Twins {
 
     fn start(&mut self) -> Outgoing {
         self.engine.start()
+    }
+    fn work_ahead(&mut self) -> bool {
+        self.engine.work_ahead()
     }
     fn round(self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
         let usable = self.usable;

@@ -11,7 +11,7 @@
 //! first, and give them only what is valid.
 //!
 //! All four take their randomness from [`crate::session::ProtocolKeys`], and the three nodes must construct them from the same
-//! public arguments (numbers of operations, masks, slots, adder). All run through one engine (`engine`): chunks of comparisons
+//! public arguments (numbers of operations, masks, slots, adder). All run through one engine (`engine`): waves of comparisons
 //! are re-shared where needed, their signs computed, combined per operation with public coins, masked and opened.
 //!
 //! Out of scope: which operations form a batch and what follows from an answer (`node`).
@@ -19,12 +19,13 @@
 mod check;
 mod engine;
 mod matching;
+mod parallel;
 
 pub use check::CheckInputs;
 pub use matching::{Search, Twins, Verify};
 
-pub(crate) use engine::{InFlight, InFlightStep, Shares};
 pub(crate) use matching::ProbeRows;
+pub(crate) use parallel::for_each;
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,19 @@
 //! products, and portable code. The best one that the processor has is found at run time; all of them return the same
 //! bits. A caller that has several cores splits the range of slots.
 //!
-//! `unsafe` appears only in the modules for x86-64, each with its invariants. Out of scope: what the products mean
+//! The comparison stage has its kernels here, too: pseudorandom streams ([`keystream`]), loops over bit planes
+//! ([`sliced`]), and the field of the answer ([`field`]).
+//!
+//! `unsafe` appears only in this module, each part with its invariants. Out of scope: what the products mean
 //! ([`crate::batch`]), threads, and reading the environment (the shell passes the kernel's name to [`select`]).
 
+pub mod field;
+pub mod keystream;
 pub mod layout;
 pub mod plaintext;
+pub mod sliced;
+pub mod vectors;
+pub mod words;
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

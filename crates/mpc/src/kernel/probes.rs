@@ -1,11 +1,13 @@
 //! Probe rows in the forms that the kernels multiply with.
 //!
+//! Each is built at its first use and kept, as a search multiplies the same rows with one part of the gallery after another.
+//!
 //! *Word form*, for every kernel that multiplies 16-bit words: rows in blocks of at most 12; in a block, for each quad
 //! of coordinates two steps, first coordinates (0, 2) then (1, 3) of the quad, and in a step one 32-bit word per row,
 //! which a kernel broadcasts to all lanes. That order is the one in which a line's bytes fall into words with one shift
 //! and one select.
 //!
-//! *Byte form*, for AMX, built at its first use: rows in tiles of at most 16; for each tile of 64 coordinates the rows'
+//! *Byte form*, for AMX: rows in tiles of at most 16; for each tile of 64 coordinates the rows'
 //! low bytes, then the rows' high bytes, one line per row: the A operand of the byte product.
 //!
 //! Rows are spread evenly over blocks (17 rows make two tiles of 9 rows, not one of 16 and one of 1), as the time of a
@@ -15,8 +17,6 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-
-use zeroize::Zeroize;
 
 use super::layout::{Layout, Line, PLANE_LINES, QUAD, TILE_COORDINATES};
 
@@ -31,8 +31,8 @@ pub(super) const TILE_STEPS: usize = TILE_COORDINATES / 2;
 pub struct Probes {
     layout: Layout,
     rows: usize,
-    word_block: usize,
-    words: Vec<u32>,
+    values: Vec<u16>,
+    words: OnceLock<WordForm>,
     bytes: OnceLock<ByteForm>,
 }
 
@@ -45,20 +45,7 @@ impl Probes {
         let layout = Layout::new(record_len);
         let count = rows.len().checked_div(record_len).unwrap_or(0);
         assert_eq!(rows.len(), count * record_len, "probe rows are {record_len} words each");
-        let word_block = even_block(count, MAX_BLOCK_ROWS);
-        let blocks = count.div_ceil(word_block);
-        let steps = layout.tiles() * TILE_STEPS;
-        let mut words = vec![0; blocks * steps * word_block];
-        for (index, row) in rows.chunks_exact(record_len.max(1)).enumerate() {
-            let column = index % word_block;
-            let block = &mut words[index / word_block * steps * word_block..][..steps * word_block];
-            for (quad, coordinates) in row.chunks(QUAD).enumerate() {
-                let at = |i| u32::from(coordinates.get(i).copied().unwrap_or(0));
-                block[2 * quad * word_block + column] = at(0) | at(2) << 16;
-                block[(2 * quad + 1) * word_block + column] = at(1) | at(3) << 16;
-            }
-        }
-        Self { layout, rows: count, word_block, words, bytes: OnceLock::new() }
+        Self { layout, rows: count, values: rows.to_vec(), words: OnceLock::new(), bytes: OnceLock::new() }
     }
 
     /// Number of probe rows.
@@ -73,18 +60,19 @@ impl Probes {
 
     /// Bytes of all rows in one form, to decide what fits into a cache.
     pub(super) fn form_bytes(&self) -> usize {
-        size_of_val(self.words.as_slice())
+        let block = even_block(self.rows, MAX_BLOCK_ROWS);
+        self.rows.div_ceil(block) * block * self.layout.tiles() * TILE_STEPS * size_of::<u32>()
     }
 
-    /// The blocks of the word form, in row order.
+    /// The blocks of the word form, in row order. The form is built now if this is its first use.
     pub(super) fn word_blocks(&self) -> impl Iterator<Item = WordBlock<'_>> {
-        let width = self.word_block;
+        let WordForm { width, words } = self.words.get_or_init(|| WordForm::new(self));
         let len = self.layout.tiles() * TILE_STEPS * width;
-        (0..self.rows.div_ceil(width)).map(move |block| WordBlock {
+        (0..self.rows.div_ceil(*width)).map(move |block| WordBlock {
             first_row: block * width,
-            rows: width.min(self.rows - block * width),
-            width,
-            words: &self.words[block * len..][..len],
+            rows: (*width).min(self.rows - block * width),
+            width: *width,
+            words: &words[block * len..][..len],
         })
     }
 
@@ -93,21 +81,23 @@ impl Probes {
         self.bytes.get_or_init(|| ByteForm::new(self))
     }
 
-    /// The word of a row at a coordinate below the padded length.
-    fn word(&self, row: usize, coordinate: usize) -> u16 {
-        let (quad, i) = (coordinate / QUAD, coordinate % QUAD);
-        let block = row / self.word_block * self.layout.tiles() * TILE_STEPS * self.word_block;
-        let pair = self.words[block + (2 * quad + i % 2) * self.word_block + row % self.word_block];
-        let [b0, b1, b2, b3] = pair.to_le_bytes();
-        u16::from_le_bytes(if i < 2 { [b0, b1] } else { [b2, b3] })
+    fn each_row(&self) -> impl Iterator<Item = &[u16]> {
+        self.values.chunks_exact(self.record_len().max(1))
     }
 }
 
 impl Drop for Probes {
     fn drop(&mut self) {
-        self.words.zeroize();
+        // As `zeroize` does, but with vector stores: rows of irises are many.
+        self.values.fill(0);
+        zeroize::optimization_barrier(self.values.as_slice());
+        if let Some(form) = self.words.get_mut() {
+            form.words.fill(0);
+            zeroize::optimization_barrier(form.words.as_slice());
+        }
         if let Some(form) = self.bytes.get_mut() {
-            form.lines.zeroize();
+            form.lines.fill(Line::ZERO);
+            zeroize::optimization_barrier(form.lines.as_slice());
         }
     }
 }
@@ -115,6 +105,30 @@ impl Drop for Probes {
 impl fmt::Debug for Probes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Probes").field("record_len", &self.record_len()).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// All rows in word form.
+struct WordForm {
+    width: usize,
+    words: Vec<u32>,
+}
+
+impl WordForm {
+    fn new(probes: &Probes) -> Self {
+        let width = even_block(probes.rows, MAX_BLOCK_ROWS);
+        let len = probes.layout.tiles() * TILE_STEPS * width;
+        let mut words = vec![0; probes.rows.div_ceil(width) * len];
+        for (index, row) in probes.each_row().enumerate() {
+            let column = index % width;
+            let block = &mut words[index / width * len..][..len];
+            for (quad, coordinates) in row.chunks(QUAD).enumerate() {
+                let at = |i| u32::from(coordinates.get(i).copied().unwrap_or(0));
+                block[2 * quad * width + column] = at(0) | at(2) << 16;
+                block[(2 * quad + 1) * width + column] = at(1) | at(3) << 16;
+            }
+        }
+        Self { width, words }
     }
 }
 
@@ -150,12 +164,14 @@ impl ByteForm {
         let tile_rows = even_block(probes.rows, MAX_TILE_ROWS);
         let tiles = probes.layout.tiles();
         let mut lines = vec![Line::ZERO; probes.rows.div_ceil(tile_rows) * tiles * 2 * tile_rows];
-        for row in 0..probes.rows {
-            let first = row / tile_rows * tiles * 2 * tile_rows + row % tile_rows;
-            for coordinate in 0..tiles * TILE_COORDINATES {
-                let low = first + coordinate / TILE_COORDINATES * 2 * tile_rows;
-                let at = coordinate % TILE_COORDINATES;
-                [lines[low].0[at], lines[low + tile_rows].0[at]] = probes.word(row, coordinate).to_le_bytes();
+        for (index, row) in probes.each_row().enumerate() {
+            let block = &mut lines[index / tile_rows * tiles * 2 * tile_rows..][..tiles * 2 * tile_rows];
+            for (tile, coordinates) in block.chunks_exact_mut(2 * tile_rows).zip(row.chunks(TILE_COORDINATES)) {
+                let (low, high) = tile.split_at_mut(tile_rows);
+                let (low, high) = (&mut low[index % tile_rows], &mut high[index % tile_rows]);
+                for ((low, high), word) in low.0.iter_mut().zip(&mut high.0).zip(coordinates) {
+                    [*low, *high] = word.to_le_bytes();
+                }
             }
         }
         Self { tile_rows, tiles, lines }
@@ -201,7 +217,10 @@ mod tests {
             for row in 0..count {
                 for coordinate in 0..record_len {
                     let expected = rows[row * record_len + coordinate];
-                    assert_eq!(probes.word(row, coordinate), expected);
+                    let block = probes.word_blocks().nth(row / probes.word_blocks().next().unwrap().width).unwrap();
+                    let (quad, i) = (coordinate / QUAD, coordinate % QUAD);
+                    let pair = block.words[(2 * quad + i % 2) * block.width + row - block.first_row];
+                    assert_eq!((pair >> (16 * (i / 2)) & 0xffff) as u16, expected);
                     let tile = coordinate / TILE_COORDINATES;
                     let lines = form.lines(row / form.tile_rows(), &(tile..tile + 1));
                     let (line, at) = (row % form.tile_rows(), coordinate % TILE_COORDINATES);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use types::NodeId;
 use types::profile::Matching;
 
-use super::{ProbeRows, Search, Twins, Verify};
+use super::{Search, Twins, Verify};
 use crate::driver::{Run, Schedule, run_local, test_keys};
 use crate::error::Error;
 use crate::gallery::Gallery;
@@ -16,6 +16,7 @@ use crate::sign::Adder;
 
 mod abort;
 mod check;
+mod waves;
 
 /// Keys of one protocol for nodes 1, 2, 3.
 fn keys() -> [ProtocolKeys; 3] {
@@ -83,7 +84,7 @@ fn search(
     schedule: Schedule,
 ) -> Run<Vec<bool>> {
     let parties =
-        each(|n, keys| Search::new(keys, matching, &galleries[n], &probes.probes(n), adder).unwrap().with_chunk(chunk));
+        each(|n, keys| Search::new(keys, matching, &galleries[n], &probes.probes(n), adder).unwrap().with_wave(chunk));
     run_local(parties, schedule).unwrap()
 }
 
@@ -183,7 +184,7 @@ fn scores_at_the_threshold_and_at_the_ends_of_the_word() {
 #[test]
 fn bytes_per_comparison_and_rounds() {
     let matching = embedding(8);
-    let (records, probes) = (6400, 3);
+    let (records, probes) = (10_240, 3);
     let all = faces(8, 64, 4);
     let record = Shared::new(&matching, &all);
     let galleries = [0, 1, 2].map(|n| {
@@ -195,7 +196,7 @@ fn bytes_per_comparison_and_rounds() {
     });
     let shared = Shared::new(&matching, &all[..probes]);
     for (adder, rounds, bytes) in [(Adder::Ripple, 15, 5.625), (Adder::Prefix, 6, 8.375)] {
-        for (chunk, chunks) in [(1 << 21, 1), (probes * 3200, 2)] {
+        for (chunk, chunks) in [(1 << 21, 1), (probes * 5120, 2)] {
             let run = search(&matching, &shared, &galleries, adder, chunk, Schedule::LockStep);
             // Per chunk: reshare and AND layers; the coins of a chunk travel with the next. At the end: last coins, mask, open.
             assert_eq!(run.rounds, chunks * (1 + rounds) + 3);
@@ -259,29 +260,5 @@ fn arguments_of_another_profile_are_refused() {
     for slot in [0, 1, u32::MAX] {
         let error = Verify::new(key(), &matching, &gallery, &[(&one[0], slot)], adder).err();
         assert_eq!(error, Some(Error::NoSuchSlot { slot: slot as usize }));
-    }
-}
-
-#[test]
-fn threads_change_nothing() {
-    let matching = embedding(64);
-    let shared = Shared::new(&matching, &faces(64, 130, 5));
-    let mut gallery = Gallery::new(64);
-    for record in 0u32..3_001 {
-        let words: Vec<u16> = (0..64u32).map(|i| ((record * 40_503 + i * 25_173) % 65_521) as u16).collect();
-        gallery.push(&words);
-    }
-    let rows = ProbeRows::new(NodeId::ALL[0], &matching, 0, &shared.probes(0)).unwrap();
-    // Enough products for three threads at least; the last part is no multiple of 64 records.
-    assert!(rows.rows() * 64 * 3_001 > 2 << 23);
-    for slots in [0..3_001, 64..3_001, 0..2_944, 0..64, 0..0] {
-        let one = rows.scores(&gallery, slots.clone(), 1);
-        let padded = slots.len().next_multiple_of(64).max(1);
-        for threads in [2, 3, 64] {
-            let many = rows.scores(&gallery, slots.clone(), threads);
-            for (one, many) in one.chunks(padded).zip(many.chunks(padded)) {
-                assert_eq!(one[..slots.len()], many[..slots.len()], "{slots:?} on {threads} threads");
-            }
-        }
     }
 }

@@ -1,0 +1,152 @@
+//! Chunks, waves, threads and work ahead change neither answers nor messages; memory stays bounded.
+
+use super::*;
+use crate::driver::run_with;
+use crate::error::Abort;
+use crate::protocol::{Incoming, Outgoing, Protocol, Step};
+
+/// A party that works ahead after every message, up to so many pieces, and looks at its state.
+struct Eager<P, F> {
+    party: P,
+    pieces: usize,
+    look: F,
+}
+
+impl<P: Protocol, F: Fn(&P)> Eager<P, F> {
+    fn work(&mut self) {
+        let mut pieces = 0;
+        while pieces < self.pieces && self.party.work_ahead() {
+            pieces += 1;
+        }
+        (self.look)(&self.party);
+    }
+}
+
+impl<P: Protocol, F: Fn(&P)> Protocol for Eager<P, F> {
+    type Output = P::Output;
+
+    fn start(&mut self) -> Outgoing {
+        let outgoing = self.party.start();
+        self.work();
+        outgoing
+    }
+
+    fn round(self, incoming: Incoming) -> Result<Step<Self, P::Output>, Abort> {
+        let Self { party, pieces, look } = self;
+        Ok(match party.round(incoming)? {
+            Step::Continue(party, outgoing) => {
+                let mut eager = Self { party, pieces, look };
+                eager.work();
+                Step::Continue(eager, outgoing)
+            }
+            Step::Finish(output) => Step::Finish(output),
+        })
+    }
+}
+
+/// How the nodes work. The wave is common to all; the rest is each node's own affair.
+#[derive(Clone, Copy)]
+struct Way {
+    wave: usize,
+    threads: [usize; 3],
+    ahead: [usize; 3],
+}
+
+/// Answers, and every message of every node.
+fn run_search(matching: &Matching, galleries: &[Gallery; 3], probes: &Shared, way: Way) -> (Vec<bool>, Vec<Outgoing>) {
+    let parties = each(|n, keys| {
+        let search = Search::new(keys, matching, &galleries[n], &probes.probes(n), Adder::Ripple).unwrap();
+        let party = search.with_wave(way.wave).with_threads(way.threads[n]);
+        Eager { party, pieces: way.ahead[n], look: |_: &Search<&Gallery>| () }
+    });
+    let mut messages = Vec::new();
+    let run = run_with(parties, |_, _, outgoing| messages.push(outgoing.clone())).unwrap();
+    (agreed(run), messages)
+}
+
+#[test]
+fn waves_threads_and_work_ahead_agree_with_the_oracle() {
+    let matching = embedding(6);
+    let all = faces(6, 1_300, 9);
+    // Sizes around words and lines, and several waves of several chunks.
+    for records in [0, 1, 63, 64, 65, 511, 512, 513, 1_290] {
+        let probes = Shared::new(&matching, &all[1_290..]);
+        let masked = [records as u32 / 2];
+        let galleries = Shared::new(&matching, &all[..records]).galleries(&matching, &masked);
+        let active = || all[..records].iter().enumerate().filter(|(slot, _)| *slot != records / 2);
+        let expected: Vec<bool> =
+            all[1_290..].iter().map(|probe| active().any(|(_, record)| matches(probe, record, &matching))).collect();
+        for wave in [1, 64 * 10, 300 * 10, 1 << 21] {
+            let alone = Way { wave, threads: [1; 3], ahead: [0; 3] };
+            let (answers, messages) = run_search(&matching, &galleries, &probes, alone);
+            assert_eq!(answers, expected, "{records} records, {wave} in a wave");
+            for (threads, ahead) in [([1, 2, 4], [0, 1, 9]), ([3, 1, 2], [usize::MAX; 3])] {
+                let (answers, same) = run_search(&matching, &galleries, &probes, Way { wave, threads, ahead });
+                assert_eq!(answers, expected);
+                assert!(same == messages, "{records} records, {wave} in a wave: other messages");
+            }
+        }
+    }
+}
+
+/// Enough work for every place where threads are started: products, gates, combination.
+#[test]
+fn threads_change_nothing_in_large_waves() {
+    let matching = embedding(128);
+    let few = faces(128, 40, 3);
+    let record = Shared::new(&matching, &few[..36]);
+    let galleries = [0, 1, 2].map(|n| {
+        let mut gallery = Gallery::new(128);
+        (0..70_001).for_each(|slot| {
+            gallery.push(record.records[n][slot % 36].values());
+        });
+        gallery
+    });
+    let probes = Shared::new(&matching, &[&few[2..6], &few[36..]].concat());
+    let alone = Way { wave: 1 << 21, threads: [1; 3], ahead: [0; 3] };
+    let (answers, messages) = run_search(&matching, &galleries, &probes, alone);
+    let expected: Vec<bool> = [&few[2..6], &few[36..]]
+        .concat()
+        .iter()
+        .map(|probe| few[..36].iter().any(|record| matches(probe, record, &matching)))
+        .collect();
+    assert_eq!(answers, expected);
+    let (answers, same) = run_search(&matching, &galleries, &probes, Way { threads: [4, 2, 3], ..alone });
+    assert!(answers == expected && same == messages);
+}
+
+#[test]
+fn memory_does_not_grow_with_the_gallery_or_with_waiting() {
+    let matching = embedding(8);
+    let few = faces(8, 64, 4);
+    let record = Shared::new(&matching, &few);
+    let probes = Shared::new(&matching, &few[..16]);
+    let wave = 1 << 17;
+    // The most that node 2 holds, at any time, of comparisons in flight. A slow peer leaves it time to work ahead without end.
+    let most = |records: usize| {
+        let galleries = [0, 1, 2].map(|n| {
+            let mut gallery = Gallery::new(8);
+            (0..records).for_each(|slot| {
+                gallery.push(record.records[n][slot % 64].values());
+            });
+            gallery
+        });
+        let most = std::cell::Cell::new(0);
+        let parties = each(|n, keys| {
+            let party = Search::new(keys, &matching, &galleries[n], &probes.probes(n), Adder::Ripple).unwrap();
+            let most = &most;
+            let look = move |search: &Search<&Gallery>| {
+                if n == 1 {
+                    most.set(most.get().max(search.resident_bytes()));
+                }
+            };
+            Eager { party: party.with_wave(wave), pieces: usize::MAX, look }
+        });
+        assert_eq!(agreed(run_with(parties, |_, _, _| ()).unwrap()), [true; 16]);
+        most.get()
+    };
+    let (short, long) = (most(3 * wave / 16), most(12 * wave / 16));
+    assert_eq!(short, long, "three waves and twelve");
+    // Two waves of planes, the messages of both, one layer of bits: 28 bytes per comparison of a wave.
+    assert!(long <= 28 * wave, "{} bytes per comparison", long as f64 / wave as f64);
+}

@@ -72,7 +72,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     if let [first, rest @ ..] = arguments
         && first == "--criterion"
     {
-        return run_through(cargo(&["bench", "--locked", "--package", "mpc"]).args(rest));
+        return run_through(cargo(&["bench", "--locked", "--package", "mpc", "--package", "tlog"]).args(rest));
     }
     build()?;
     let mut command = Command::new(binary("commons"));

@@ -16,6 +16,8 @@ use crate::line::{hash, split_line, text as utf8, to_base64};
 use crate::merkle::verify_inclusion;
 use crate::note::VerifierKey;
 use crate::proof::TlogProof;
+use crate::tile::WIDTH;
+use crate::tree::{TileReader, Tree};
 
 const SAME_SIZE: &str = "trust-commons/log-conflict/same-size@v1";
 const ENTRY: &str = "trust-commons/log-conflict/entry@v1";
@@ -48,6 +50,35 @@ impl Conflict {
     pub fn entry(first: (Digest, TlogProof), second: (Digest, TlogProof), log: &VerifierKey) -> Result<Self, Error> {
         let conflict = Self(Form::Entry(Box::new([first, second])));
         conflict.verify(log).map(|()| conflict)
+    }
+
+    /// Looks for the first leaf at which two histories part, in the tiles of both. One side's tiles may be one's own: a node that
+    /// holds the same entries as the log's earlier checkpoint can prove them to it.
+    ///
+    /// # Errors
+    /// [`Error::NoConflict`] when the smaller is the beginning of the larger; [`Error::NotIncluded`] when tiles and checkpoint do not
+    /// fit; [`Error::Unavailable`], [`Error::TornTile`]; as [`SignedCheckpoint::verify`].
+    pub fn between<A: TileReader, B: TileReader>(
+        first: (&Tree<A>, SignedCheckpoint),
+        second: (&Tree<B>, SignedCheckpoint),
+        log: &VerifierKey,
+    ) -> Result<Self, Error> {
+        let sizes = (first.1.verify(log)?.size, second.1.verify(log)?.size);
+        if sizes.0 == sizes.1 {
+            return Self::same_size(first.1, second.1, log);
+        }
+        let common = sizes.0.min(sizes.1);
+        for number in 0..common.div_ceil(u64::from(WIDTH)) {
+            let (ours, theirs) = (first.0.leaves(number)?, second.0.leaves(number)?);
+            let from = number * u64::from(WIDTH);
+            for ((index, one), other) in (from..common).zip(ours).zip(theirs) {
+                if one != other {
+                    let one = (one, TlogProof::make(first.0, index, first.1)?);
+                    return Self::entry(one, (other, TlogProof::make(second.0, index, second.1)?), log);
+                }
+            }
+        }
+        Err(Error::NoConflict { rule: "the smaller log is the beginning of the larger" })
     }
 
     /// Does this show that the log whose key this is signed two histories?

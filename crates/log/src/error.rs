@@ -173,6 +173,24 @@ pub enum Error {
         /// The later time that comes first.
         before: u64,
     },
+    /// An entry dated after the time at which it was read.
+    #[error("entry {index} is dated {at}, and it is {now}; check this machine's clock, else the nodes' clocks are wrong")]
+    EntryFromTheFuture {
+        /// Its index.
+        index: u64,
+        /// Its time.
+        at: u64,
+        /// Ours.
+        now: u64,
+    },
+    /// An entry that cannot be read.
+    #[error("entry {index} cannot be read: {error}")]
+    BadEntry {
+        /// Its index.
+        index: u64,
+        /// Why.
+        error: Box<Error>,
+    },
     /// A cosignature from the future.
     #[error("the cosignature of {name} is dated {at}, and it is {now}; check the clocks")]
     FromTheFuture {

@@ -38,9 +38,11 @@ struct State {
     last: Option<String>,
     /// Earliest cosignature on it.
     cosigned_at: UnixSeconds,
-    /// Time of the last entry.
+    /// Latest time that an entry bore.
     entry_at: UnixSeconds,
     counts: Counts,
+    /// Entries that were found wrong.
+    suspect: u64,
 }
 
 /// How often each combination of public fields stands in the log.
@@ -96,6 +98,7 @@ pub struct Step {
     cosigned_at: UnixSeconds,
     now: UnixSeconds,
     leaves: Vec<Digest>,
+    findings: Vec<Error>,
 }
 
 /// What a step found.
@@ -107,6 +110,9 @@ pub struct Advanced {
     pub first: u64,
     /// Hashes of the new entries, for [`CrossCheck`].
     pub leaves: Vec<Digest>,
+    /// What is wrong with single entries, which are in the log for good: [`Error::BackDated`], [`Error::EntryFromTheFuture`],
+    /// [`Error::BadEntry`]. The first [`limits::MONITOR_FINDINGS`] of them; [`Follower::suspect`] counts all.
+    pub findings: Vec<Error>,
 }
 
 impl Follower {
@@ -164,6 +170,11 @@ impl Follower {
         &self.state.counts
     }
 
+    /// How many entries were found wrong so far.
+    pub fn suspect(&self) -> u64 {
+        self.state.suspect
+    }
+
     /// Begins to follow to a new checkpoint: checks its signatures against the policy, and that it is not older than the last.
     ///
     /// # Errors
@@ -182,7 +193,7 @@ impl Follower {
             return Err(self.fork(signed, size));
         }
         let follower = self.clone();
-        Ok(Step { follower, signed, size, root, cosigned_at, now, leaves: Vec::new() })
+        Ok(Step { follower, signed, size, root, cosigned_at, now, leaves: Vec::new(), findings: Vec::new() })
     }
 
     fn fork(&self, signed: SignedCheckpoint, size: u64) -> Error {
@@ -205,11 +216,11 @@ impl Step {
         Bundle::covering(self.follower.size(), self.size)
     }
 
-    /// Takes the bytes of the next bundle and returns the entries that are new, with their indexes.
+    /// Takes the bytes of the next bundle and returns the entries that are new, with their indexes. What is wrong with single
+    /// entries is kept for [`Advanced::findings`]: it must not keep anybody from following the log.
     ///
     /// # Errors
-    /// [`Error::TornTile`]; [`Error::Malformed`], [`Error::Version`] of an entry; [`Error::BackDated`]; [`Error::OutOfRange`] for a
-    /// bundle that is not the next one.
+    /// [`Error::TornTile`], [`Error::TooLarge`]; [`Error::OutOfRange`] for a bundle that is not the next one.
     pub fn feed(&mut self, bundle: Bundle, bytes: &[u8]) -> Result<Vec<(u64, Entry)>, Error> {
         let have = self.follower.size();
         let end = bundle.first() + u64::from(bundle.width());
@@ -221,30 +232,40 @@ impl Step {
             if index < have {
                 continue;
             }
-            let entry = Entry::from_bytes(bytes)?;
-            self.check_time(index, entry.at)?;
             let leaf = leaf_hash(bytes);
             self.follower.state.tree.append(leaf);
-            self.follower.state.entry_at = entry.at;
-            self.follower.state.counts.add(&entry);
             self.leaves.push(leaf);
-            new.push((index, entry));
+            match Entry::from_bytes(bytes) {
+                Ok(entry) => {
+                    self.check_time(index, entry.at);
+                    self.follower.state.counts.add(&entry);
+                    new.push((index, entry));
+                }
+                Err(error) => self.find(Error::BadEntry { index, error: Box::new(error) }),
+            }
         }
         Ok(new)
     }
 
     /// An entry may neither precede the one before it, nor come long after the time it bears: its predecessors were cosigned then.
-    fn check_time(&self, index: u64, at: UnixSeconds) -> Result<(), Error> {
+    fn check_time(&mut self, index: u64, at: UnixSeconds) {
         let state = &self.follower.state;
-        let witnessed = state.cosigned_at.saturating_sub(limits::LOG_DATING_SLACK_S);
-        let before = state.entry_at.max(witnessed);
-        if at < before {
-            return Err(Error::BackDated { index, at, before });
-        }
+        let before = state.entry_at.max(state.cosigned_at.saturating_sub(limits::LOG_DATING_SLACK_S));
         if at > self.now.saturating_add(limits::CLOCK_SKEW_S) {
-            return Err(Error::FromTheFuture { name: format!("entry {index}"), at, now: self.now });
+            // Not taken as the latest time: it would make all that follow look back-dated.
+            self.find(Error::EntryFromTheFuture { index, at, now: self.now });
+        } else if at < before {
+            self.find(Error::BackDated { index, at, before });
+        } else {
+            self.follower.state.entry_at = at;
         }
-        Ok(())
+    }
+
+    fn find(&mut self, finding: Error) {
+        self.follower.state.suspect += 1;
+        if self.findings.len() < limits::MONITOR_FINDINGS {
+            self.findings.push(finding);
+        }
     }
 
     /// Ends the step: all entries were fed and hash to the checkpoint.
@@ -262,7 +283,8 @@ impl Step {
         }
         follower.state.last = Some(self.signed.to_string());
         follower.state.cosigned_at = self.cosigned_at;
-        Ok(Advanced { first: self.size - self.leaves.len() as u64, follower, leaves: self.leaves })
+        let first = self.size - self.leaves.len() as u64;
+        Ok(Advanced { first, follower, leaves: self.leaves, findings: self.findings })
     }
 }
 

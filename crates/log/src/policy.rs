@@ -162,10 +162,7 @@ impl Policy {
     /// # Errors
     /// [`Error::UnknownOrigin`], [`Error::NotSigned`], [`Error::BadSignature`], [`Error::Quorum`].
     pub fn accept<'c>(&self, signed: &'c SignedCheckpoint) -> Result<Accepted<'c>, Error> {
-        let origin = signed.origin();
-        let unknown = Error::UnknownOrigin { origin: origin.to_string() };
-        let log = self.logs().find(|log| log.name() == origin).ok_or(unknown)?;
-        let checkpoint = signed.verify(log)?;
+        let checkpoint = self.signed_by_a_log(signed)?;
         let mut cosigned = BTreeMap::new();
         for (position, voice) in self.voices.iter().enumerate() {
             let VoiceKind::Witness { key, .. } = &voice.kind else { continue };
@@ -189,6 +186,19 @@ impl Policy {
             Some(quorum) if holds.get(quorum) != Some(&true) => Err(Error::Quorum { size: checkpoint.size }),
             _ => Ok(Accepted { checkpoint, cosigned: cosigned.into_values().collect() }),
         }
+    }
+
+    /// A log may have several keys; one of them suffices, but none may have a bad signature.
+    fn signed_by_a_log<'c>(&self, signed: &'c SignedCheckpoint) -> Result<&'c Checkpoint, Error> {
+        let mut verdict = Err(Error::UnknownOrigin { origin: signed.origin().to_string() });
+        for log in self.logs().filter(|log| log.name() == signed.origin()) {
+            match signed.verify(log) {
+                Ok(checkpoint) => verdict = Ok(checkpoint),
+                Err(error @ Error::BadSignature { .. }) => return Err(error),
+                Err(error) => verdict = verdict.or(Err(error)),
+            }
+        }
+        verdict
     }
 
     fn add_log(&mut self, line: usize, key: VerifierKey, url: Option<String>) -> Result<(), Error> {

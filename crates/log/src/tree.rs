@@ -81,6 +81,17 @@ impl<R: TileReader> Tree<R> {
         self.hashes().range((index, index + 1))
     }
 
+    /// Hashes of the leaves under tile `number` of level 0, in order: 256, or fewer in the last one.
+    ///
+    /// # Errors
+    /// As [`Tree::root`].
+    pub fn leaves(&self, number: u64) -> Result<Vec<Digest>, Error> {
+        if number >= self.size.div_ceil(u64::from(WIDTH)) {
+            return Err(Error::OutOfRange { got: number, size: self.size });
+        }
+        read(&self.reader, Tile::new(0, number, width_at(number, self.size))?)
+    }
+
     /// That leaf `index` is in the tree of the first `size` leaves: hashes from the leaf's sibling upwards.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! **Out of scope**: HTTP; `sign-subtree`; serving the monitoring prefix (the record is the text that belongs there).
 
 use ed25519_dalek::SigningKey;
+use sha2::{Digest as _, Sha256};
 use types::{Digest, UnixSeconds, limits};
 
 use crate::Error;
@@ -17,11 +18,17 @@ use crate::cosignature;
 use crate::line::{MAX_NUMBER, hashes, number, split_line, text as utf8, to_base64};
 use crate::merkle::{PROOF_HASHES, verify_consistency};
 use crate::note::{KeyName, SignatureLine, VerifierKey};
+use crate::tree::{TileReader, Tree};
 
 /// `Content-Type` of the reply that tells a size.
 pub const SIZE_CONTENT_TYPE: &str = "text/x.tlog.size";
 
 const WHAT: &str = "add-checkpoint request";
+
+/// Where a witness serves its record of a log, below its monitoring prefix.
+pub fn monitoring_path(origin: &KeyName) -> String {
+    format!("{}/checkpoint", hex::encode(Sha256::digest(origin.as_str())))
+}
 
 /// A log's request for a cosignature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +42,15 @@ pub struct AddCheckpoint {
 }
 
 impl AddCheckpoint {
+    /// Asks for a cosignature on `checkpoint` from a witness that cosigned size `old` last; the proof comes from the log's own tiles.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for an old size above the new one: the log was set back. [`Error::Unavailable`], [`Error::TornTile`].
+    pub fn make<R: TileReader>(tree: &Tree<R>, old: u64, checkpoint: SignedCheckpoint) -> Result<Self, Error> {
+        let proof = tree.consistency_proof(old, checkpoint.unverified().size)?;
+        Ok(Self { old, proof, checkpoint })
+    }
+
     /// Reads a request body; verifies nothing.
     ///
     /// # Errors

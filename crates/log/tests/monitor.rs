@@ -141,14 +141,22 @@ fn cosigned_in_the_future() {
     assert_eq!(error, Error::FromTheFuture { name: "W".to_owned(), at: NOW + 3600, now: NOW });
 }
 
+/// Wrong entries are found, and do not keep anybody from following the log.
+fn findings(follower: &Follower, log: &MemoryLog) -> Vec<Error> {
+    let (step, _) = follow(follower, checkpoint(log, NOW), |bundle| log.bundle(bundle)).unwrap();
+    assert_eq!(step.follower.size(), log.size());
+    assert_eq!(step.follower.suspect(), step.findings.len() as u64);
+    step.findings
+}
+
 #[test]
 fn entry_dated_before_the_one_ahead_of_it() {
     let mut log = MemoryLog::with_entries("example.com/log", 1, 5);
     let mut late = entry(5);
     late.at = entry(4).at - 1;
-    log.append([late.to_bytes()]);
-    let result = follow(&Follower::new(policy(&log)), checkpoint(&log, NOW), |bundle| log.bundle(bundle));
-    assert_eq!(result.unwrap_err(), Error::BackDated { index: 5, at: late.at, before: entry(4).at });
+    log.append([late.to_bytes(), entry(6).to_bytes()]);
+    let back_dated = Error::BackDated { index: 5, at: late.at, before: entry(4).at };
+    assert_eq!(findings(&Follower::new(policy(&log)), &log), [back_dated]);
 }
 
 #[test]
@@ -157,24 +165,33 @@ fn entry_dated_before_a_checkpoint_that_lacks_it() {
     // Cosigned at NOW - 100 without entry 5, which claims to be a day older.
     let late = checkpoint(&log, NOW - 100);
     let follower = follow(&Follower::new(policy(&log)), late, |bundle| log.bundle(bundle)).unwrap().0.follower;
-    log.append([entry(5).to_bytes()]);
-    let result = follow(&follower, checkpoint(&log, NOW), |bundle| log.bundle(bundle));
+    log.append([entry(5).to_bytes(), Entry { at: NOW, ..entry(6) }.to_bytes()]);
     let before = NOW - 100 - types::limits::LOG_DATING_SLACK_S;
-    assert_eq!(result.unwrap_err(), Error::BackDated { index: 5, at: entry(5).at, before });
+    assert_eq!(findings(&follower, &log), [Error::BackDated { index: 5, at: entry(5).at, before }]);
 }
 
 #[test]
 fn entry_from_the_future() {
     let mut log = MemoryLog::with_entries("example.com/log", 1, 5);
-    let mut early = entry(5);
-    early.at = NOW + 3600;
-    log.append([early.to_bytes()]);
-    let result = follow(&Follower::new(policy(&log)), checkpoint(&log, NOW), |bundle| log.bundle(bundle));
-    assert_eq!(result.unwrap_err(), Error::FromTheFuture { name: "entry 5".to_owned(), at: NOW + 3600, now: NOW });
+    log.append([Entry { at: NOW + 3600, ..entry(5) }.to_bytes(), entry(6).to_bytes()]);
+    let early = Error::EntryFromTheFuture { index: 5, at: NOW + 3600, now: NOW };
+    assert_eq!(findings(&Follower::new(policy(&log)), &log), [early]);
 }
 
 #[test]
-fn torn_bundle_missing_bundle_and_foreign_bytes() {
+fn entry_that_cannot_be_read() {
+    let mut log = MemoryLog::with_entries("example.com/log", 1, 5);
+    log.append([b"hello".to_vec(), entry(6).to_bytes()]);
+    let error = Box::new(Error::Version { what: "log entry", got: u16::from_le_bytes(*b"he"), known: 1 });
+    assert_eq!(findings(&Follower::new(policy(&log)), &log), [Error::BadEntry { index: 5, error }]);
+    let mut many = MemoryLog::with_entries("example.com/log", 1, 0);
+    many.append(vec![b"hello".to_vec(); types::limits::MONITOR_FINDINGS + 1]);
+    let (step, _) = follow(&Follower::new(policy(&many)), checkpoint(&many, NOW), |bundle| many.bundle(bundle)).unwrap();
+    assert_eq!(step.findings.len() as u64 + 1, step.follower.suspect());
+}
+
+#[test]
+fn torn_bundle_missing_bundle_and_other_bytes() {
     let log = MemoryLog::with_entries("example.com/log", 1, 300);
     let fresh = Follower::new(policy(&log));
     let torn = follow(&fresh, checkpoint(&log, NOW), |bundle| {
@@ -192,7 +209,7 @@ fn torn_bundle_missing_bundle_and_foreign_bytes() {
     let foreign = follow(&fresh, checkpoint(&log, NOW), |bundle| {
         tlog::tile::encode_bundle(&vec![b"hello".to_vec(); usize::from(bundle.width())]).unwrap()
     });
-    assert!(matches!(foreign, Err(Error::Version { .. })));
+    assert_eq!(foreign.unwrap_err(), Error::WrongRoot { size: 300 });
 }
 
 #[test]

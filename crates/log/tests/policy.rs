@@ -113,6 +113,18 @@ fn nested_groups_with_thresholds() {
 }
 
 #[test]
+fn a_log_with_two_keys_needs_one() {
+    let log = MemoryLog::with_entries("example.com/log", 1, 3);
+    let other = verifier("example.com/log", KeyKind::Ed25519, &key(5));
+    for keys in [[&log.public(), &other], [&other, &log.public()]] {
+        let policy = Policy::parse(format!("log {}\nlog {}\nquorum none\n", keys[0], keys[1]).as_bytes()).unwrap();
+        policy.accept(&log.checkpoint()).unwrap();
+        let stranger = MemoryLog::with_entries("example.com/log", 6, 3);
+        assert!(matches!(policy.accept(&stranger.checkpoint()), Err(Error::NotSigned { .. })));
+    }
+}
+
+#[test]
 fn malformed_policies() {
     let log = verifier("example.com/log", KeyKind::Ed25519, &key(1));
     let same_key = verifier("example.com/other", KeyKind::Ed25519, &key(1));

@@ -26,8 +26,7 @@ fn scene(entries: u64) -> Scene {
 
 impl Scene {
     fn request(&self, old: u64) -> AddCheckpoint {
-        let proof = self.log.tree().consistency_proof(old, self.log.size()).unwrap();
-        AddCheckpoint { old, proof, checkpoint: self.log.checkpoint() }
+        AddCheckpoint::make(&self.log.tree(), old, self.log.checkpoint()).unwrap()
     }
     fn consider(&self, request: &AddCheckpoint, latest: Option<&Latest>) -> Verdict {
         // As it comes over the wire.
@@ -233,6 +232,22 @@ fn fork_that_grew() {
     assert_eq!(read, evidence);
     read.verify(&public).unwrap();
 
+    // Found in the tiles of both, whoever holds them.
+    let found = |first: &MemoryLog, second: &MemoryLog| {
+        Conflict::between((&first.tree(), first.checkpoint()), (&second.tree(), second.checkpoint()), &public)
+    };
+    assert_eq!(found(&scene.log, &fork), Ok(evidence));
+    found(&fork, &scene.log).unwrap().verify(&public).unwrap();
+    let mut grown = scene.log.clone();
+    grown.append((5..700).map(|number| entry(number).to_bytes()));
+    assert!(matches!(found(&scene.log, &grown), Err(Error::NoConflict { .. })), "an honest log");
+    found(&grown, &forked(&grown, 650)).unwrap().verify(&public).unwrap();
+    let mut late = forked(&grown, 650);
+    late.append([entry(700).to_bytes()]);
+    let evidence = found(&grown, &late).unwrap();
+    assert_eq!(evidence.sizes(), [700, 701]);
+    evidence.verify(&public).unwrap();
+
     let same = Conflict::entry(side(&scene.log, 1), side(&fork, 1), &public);
     assert!(matches!(same, Err(Error::NoConflict { .. })), "the first two entries are alike");
     let elsewhere = Conflict::entry(side(&scene.log, 2), side(&fork, 1), &public);
@@ -269,6 +284,12 @@ fn a_node_does_not_sign_what_does_not_continue_its_last_checkpoint() {
     let other = MemoryLog::with_entries("example.com/other", 1, 5);
     let refused = SignedCheckpoint::sign_next(Some(&previous), &at(&other, 5), &[], &log.key);
     assert!(matches!(refused, Err(Error::WrongOrigin { .. })));
+}
+
+#[test]
+fn where_a_witness_serves_its_record() {
+    let path = tlog::witness::monitoring_path(&name("example.com/log42"));
+    assert_eq!(path, "4e08c70cc7f225871fda7dc115566008e6954b26a25896be01faa45cdd0f63eb/checkpoint");
 }
 
 #[test]

@@ -88,5 +88,7 @@ pub const LOG_EVIDENCE_BYTES: usize = 3 * TLOG_PROOF_BYTES + 1024;
 pub const MONITOR_STATE_BYTES: usize = 64 * 1024 * 1024;
 /// Entries that one log may be ahead of another while a monitor compares them.
 pub const MONITOR_AHEAD: usize = 1 << 24;
+/// Wrong entries that a monitor describes in one step; it counts all.
+pub const MONITOR_FINDINGS: usize = 1000;
 /// Seconds by which an entry may be dated before a cosignature on a checkpoint without it.
 pub const LOG_DATING_SLACK_S: u64 = 3600;

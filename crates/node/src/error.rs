@@ -63,6 +63,12 @@ pub enum Error {
     /// A share where none is wanted.
     #[error("this request takes no share; send it without one")]
     ShareUnexpected,
+    /// No trace key where one is needed.
+    #[error("this request needs the trace key that it commits to; send it as `trace`")]
+    TraceMissing,
+    /// Another trace key than the request names.
+    #[error("the trace key is not the one that the request commits to; send the key whose commitment was signed")]
+    BadTrace,
     /// The share does not fit the request: wrong length, wrong node, wrong commitment.
     #[error("the share does not fit the request: {reason}; split the template again and send all three shares")]
     BadShare {
@@ -293,6 +299,8 @@ impl Error {
             Self::Consent { .. } => "consent",
             Self::ShareMissing => "share-missing",
             Self::ShareUnexpected => "share-unexpected",
+            Self::TraceMissing => "trace-missing",
+            Self::BadTrace => "bad-trace",
             Self::BadShare { .. } => "bad-share",
             Self::AlreadyEnrolled { .. } => "already-enrolled",
             Self::UnknownMember => "unknown-member",
@@ -340,6 +348,8 @@ impl Error {
             | Self::ProfileMismatch { .. }
             | Self::ShareMissing
             | Self::ShareUnexpected
+            | Self::TraceMissing
+            | Self::BadTrace
             | Self::BadShare { .. } => Kind::Invalid,
             Self::Consent { .. } => Kind::Forbidden,
             Self::UnknownMember | Self::NotFound => Kind::NotFound,

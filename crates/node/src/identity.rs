@@ -410,8 +410,8 @@ mod tests {
         Identity::create(dir.path(), &facts()).unwrap();
         let path = dir.path().join(KEY_FILE);
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("version = 1", "version = 2\nnew_field = 3")).unwrap();
-        assert!(matches!(Identity::load(dir.path()), Err(Error::NewerStore { found: 2, known: 1, .. })));
+        fs::write(&path, text.replace("version = 2", "version = 3\nnew_field = 3")).unwrap();
+        assert!(matches!(Identity::load(dir.path()), Err(Error::NewerStore { found: 3, known: 2, .. })));
         fs::write(&path, text.replace("seal_key = \"", "seal_key = \"zz")).unwrap();
         assert!(matches!(Identity::load(dir.path()), Err(Error::Damaged { .. })));
         fs::write(&path, &text[..40]).unwrap();

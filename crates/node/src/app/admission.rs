@@ -9,7 +9,7 @@ use types::roster::Roster;
 use types::seal::{self, SealKey};
 use types::share::SharePackage;
 use types::sign::{Message as _, Signed};
-use types::{Digest, NodeId, UnixSeconds, limits};
+use types::{Digest, NodeId, TraceKey, UnixSeconds, limits};
 
 use mpc::sharing::InputShare;
 
@@ -44,6 +44,15 @@ pub(crate) fn check_request(
         return Err(unknown_profile(profile, roster));
     }
     Ok(())
+}
+
+/// The key that marks the log entry of what is decided: the one to which the signed request commits.
+///
+/// # Errors
+/// [`Error::TraceMissing`], [`Error::BadTrace`].
+pub(crate) fn check_trace(request: &Request, trace: Option<TraceKey>) -> Result<TraceKey, Error> {
+    let trace = trace.ok_or(Error::TraceMissing)?;
+    if trace.commitment() == request.trace { Ok(trace) } else { Err(Error::BadTrace) }
 }
 
 fn check_times(request: &Request, now: UnixSeconds) -> Result<(), Error> {

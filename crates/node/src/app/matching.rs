@@ -31,6 +31,8 @@ pub(crate) struct Planned {
     pub(crate) slot: Option<u32>,
     /// For a withdrawal: the records to erase.
     pub(crate) records: Vec<(types::ProfileId, u32)>,
+    /// Marks its log entry: the member's stored key, or the request's.
+    pub(crate) trace: types::TraceKey,
 }
 
 /// What the nodes found out about one operation.

@@ -11,6 +11,7 @@ mod attempts;
 mod config;
 mod faults;
 pub mod link;
+mod logged;
 mod matching;
 mod pending;
 mod replay;
@@ -27,14 +28,14 @@ use tokio_util::sync::CancellationToken;
 use types::api::{CommonsBody, PeerBody};
 use types::message::{Action, Certificate, Request};
 use types::sign::{Message as _, Signed};
-use types::{NodeId, limits};
+use types::{NodeId, TraceKey, limits};
 
 pub use config::{Clock, Config, Patience, SystemClock};
 pub use status::{Obstacle, Readiness};
 
 use crate::Error;
 use crate::store::Store;
-use admission::{check_request, open_share, remember_until};
+use admission::{check_request, check_trace, open_share, remember_until};
 use attempts::Attempts;
 use link::{Links, OperationRef, PeerEvent};
 use pending::{Operation, Task};
@@ -107,12 +108,17 @@ impl App {
         self.0.core.stopped.cancel();
     }
 
-    /// Enrols, verifies or withdraws, and waits for the decision.
+    /// Enrols, verifies or withdraws, and waits for the decision. `trace` is the key to which the request commits.
     ///
     /// # Errors
     /// What `admission` refuses; [`Error::Unavailable`] at once when a node is down; [`Error::InDoubt`] when the decision does
     /// not come in time; others as [`Error`] describes. Only after [`Error::InDoubt`] may the operation still be decided.
-    pub async fn submit(&self, signed: Signed<Request>, sealed_share: Option<Vec<u8>>) -> Result<Certificate, Error> {
+    pub async fn submit(
+        &self,
+        signed: Signed<Request>,
+        trace: Option<TraceKey>,
+        sealed_share: Option<Vec<u8>>,
+    ) -> Result<Certificate, Error> {
         let (core, request) = (&self.0.core, &signed.message);
         match request.action {
             Action::Enrol(_) | Action::Verify(_) | Action::Withdraw { .. } => {}
@@ -121,8 +127,9 @@ impl App {
             }
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
+        let trace = check_trace(&signed.message, trace)?;
         core.ready()?;
-        let operation = self.admit(signed, sealed_share).await?;
+        let operation = self.admit(signed, trace, sealed_share).await?;
         let (answer, decision) = oneshot::channel();
         self.0.commands.send(Command::Submit(Arc::new(operation), answer)).await.map_err(|_| Error::Stopped)?;
         match tokio::time::timeout(core.config.patience.answer, decision).await {
@@ -216,7 +223,7 @@ impl App {
     }
 
     /// Everything between the pure checks and the queue: share, membership, replay.
-    async fn admit(&self, signed: Signed<Request>, sealed: Option<Vec<u8>>) -> Result<Operation, Error> {
+    async fn admit(&self, signed: Signed<Request>, trace: TraceKey, sealed: Option<Vec<u8>>) -> Result<Operation, Error> {
         let request = signed.message;
         let reference = OperationRef { operation: request.operation, request: request.digest() };
         let (device, expires_at, until) = (request.device, request.expires_at, remember_until(&request));
@@ -249,7 +256,7 @@ impl App {
             }
             taken?;
         }
-        Ok(Operation { reference, device, expires_at, task })
+        Ok(Operation { reference, device, trace, expires_at, task })
     }
 
     async fn open(&self, request: Request, sealed: Vec<u8>) -> Result<mpc::sharing::InputShare, Error> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mpc::sharing::InputShare;
 use tokio::sync::oneshot;
 use types::message::Certificate;
-use types::{DeviceKey, NodeId, ProfileId, UnixSeconds, limits};
+use types::{DeviceKey, NodeId, ProfileId, TraceKey, UnixSeconds, limits};
 
 use super::link::OperationRef;
 use crate::Error;
@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     pub(crate) reference: OperationRef,
     /// Who asked.
     pub(crate) device: DeviceKey,
+    /// The key to which the request commits; a member's stored key comes before it.
+    pub(crate) trace: TraceKey,
     /// Until when it may be decided.
     pub(crate) expires_at: UnixSeconds,
     /// What was asked.

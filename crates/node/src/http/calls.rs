@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use types::api::{CommonsBody, DecisionBody, RequestBody, StatementBody, from_base64, to_base64};
 use types::message::{Action, Certificate, Request};
 use types::sign::Signed;
-use types::{limits, seal};
+use types::{TraceKey, limits, seal};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zeroize::Zeroizing;
 
 use super::problem::Failure;
 use super::{Api, openapi};
@@ -63,6 +64,7 @@ pub(super) fn known(path: &str) -> &'static str {
 struct Asked {
     request: Signed<Request>,
     share: Option<Vec<u8>>,
+    trace: Option<TraceKey>,
 }
 
 impl Asked {
@@ -104,7 +106,7 @@ impl Asked {
             // Where and which rule; not the text itself, which may be a person's.
             let rule = match e.classify() {
                 serde_json::error::Category::Data => {
-                    "expected an object with the string `request` and, where a share is sent, the string `share`"
+                    "expected an object with the string `request` and, where they are sent, the strings `share` and `trace`"
                 }
                 serde_json::error::Category::Eof => "it ends too early",
                 serde_json::error::Category::Syntax | serde_json::error::Category::Io => "it is not JSON",
@@ -119,8 +121,16 @@ impl Asked {
             let limit = limits::SEALED_SHARE_BYTES + seal::OVERHEAD;
             return Err(Error::from(types::Error::TooLarge { what: "sealed share", got: share.len(), limit }).into());
         }
-        Ok(Self { request, share })
+        let trace = body.trace.map(|text| trace_key(&text)).transpose()?;
+        Ok(Self { request, share, trace })
     }
+}
+
+fn trace_key(text: &str) -> Result<TraceKey, Failure> {
+    let bytes = from_base64("trace", text).ok().map(Zeroizing::new);
+    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
+    let wrong = || Failure::new("malformed", "`trace` is not 32 bytes in base64url without padding");
+    bytes.map(TraceKey::from_random).ok_or_else(wrong)
 }
 
 /// Enrol: become a member, or add a modality
@@ -181,7 +191,7 @@ impl Asked {
 }
 
 async fn decide(api: &Api, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
-    let certificate = api.app.submit(asked.request, asked.share).await?;
+    let certificate = api.app.submit(asked.request, asked.trace, asked.share).await?;
     Ok(Json(decision_body(&certificate)))
 }
 

@@ -1,9 +1,11 @@
 //! A decided batch as it is stored: what was decided, for whom, and what follows on disk.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use tlog::Peaks;
+use tlog::merkle::leaf_hash;
 use types::message::{Certificate, Decision};
 use types::sign::Message as _;
-use types::{DeviceKey, Digest, ProfileId, Signature, UnixSeconds};
+use types::{DeviceKey, Digest, ProfileId, Signature, TraceKey, UnixSeconds};
 
 use super::{Place, ShareRef};
 use crate::Error;
@@ -39,6 +41,10 @@ pub struct Batch {
     pub time: UnixSeconds,
     /// Decisions, in the order of the batch.
     pub entries: Vec<Entry>,
+    /// Entries in the log after this batch: one per decision more than before.
+    pub log_size: u64,
+    /// Root of the log after this batch. Part of [`Self::digest`]: a node that would log anything else gets no votes.
+    pub log_root: Digest,
 }
 
 /// One decision.
@@ -48,6 +54,8 @@ pub struct Entry {
     pub decision: Decision,
     /// Who asked.
     pub device: DeviceKey,
+    /// Its entry in the log: canonical bytes of a [`tlog::Entry`], at the decision's `log_index`, the same on all nodes.
+    pub log: Vec<u8>,
     /// What follows here.
     pub effect: Effect,
 }
@@ -65,6 +73,8 @@ pub enum Effect {
         profile_version: u16,
         /// Its position in the gallery, the same on all nodes.
         slot: u32,
+        /// Marks the member's log entries from now on. The first one stays.
+        trace: TraceKey,
     },
     /// Records are masked and erased.
     Erase {
@@ -74,16 +84,25 @@ pub enum Effect {
 }
 
 impl Batch {
-    /// Names the batch: its place in the chain and every decision. The same on all nodes.
+    /// Names the batch: its place in the chain, every decision, and the log with their entries. The same on all nodes.
     pub fn digest(&self) -> Digest {
         let numbers = [self.number.to_le_bytes(), self.time.to_le_bytes()].concat();
         let decisions: Vec<u8> = self.entries.iter().flat_map(|entry| entry.decision.digest().0).collect();
-        Digest::of("trust-commons/v1/batch", &[&self.previous.0, &self.session, &numbers, &decisions])
+        let log = [&self.log_size.to_le_bytes()[..], &self.log_root.0].concat();
+        Digest::of("trust-commons/v2/batch", &[&self.previous.0, &self.session, &numbers, &log, &decisions])
     }
 
     /// The chain's head after this batch.
     pub fn head(&self) -> Digest {
         Digest::of("trust-commons/v1/head", &[&self.previous.0, &self.digest().0])
+    }
+
+    /// The log after this batch, when it stood at `log` before; absent when that does not lead to what the batch says.
+    pub fn extend(&self, mut log: Peaks) -> Option<Peaks> {
+        for entry in &self.entries {
+            log.append(leaf_hash(&entry.log));
+        }
+        (log.size() == self.log_size && log.root() == self.log_root).then_some(log)
     }
 
     /// Shares that this batch has put into segment files.
@@ -128,6 +147,8 @@ pub struct MemberRow {
     pub member: types::MemberId,
     /// Since when.
     pub since: UnixSeconds,
+    /// Marks their log entries; absent when they enrolled before there was a log.
+    pub trace: Option<TraceKey>,
     /// Active records.
     pub records: Vec<RecordRow>,
 }

@@ -6,16 +6,16 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use types::message::{Certificate, Outcome};
 use types::profile::Profile;
-use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature, encode, limits};
+use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature, TraceKey, encode, limits};
 
 use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
-use super::{Place, Places, ShareRef, VERSION};
+use super::{Place, Places, ShareRef, VERSION, log};
 use crate::Error;
 
 /// Upper bound of a stored batch: every decision with its effect, plus the frame around them.
-const BATCH_BYTES: usize = limits::BATCH_OPERATIONS * 1024;
+const BATCH_BYTES: usize = limits::BATCH_OPERATIONS * 2048;
 
-type Tx<'a> = Transaction<'a, Sqlite>;
+pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
 
 pub(super) async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), Error> {
     // Before migrations run: a newer program's layout must not be touched.
@@ -91,15 +91,21 @@ pub(super) async fn commit(
 ) -> Result<(), Error> {
     let certificates = batch.certificates(signatures)?;
     let mut tx = pool.begin().await?;
-    sqlx::query("INSERT INTO batches (number, session, decided_at, operations, digest, head) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(signed(batch.number))
-        .bind(bytes(&batch.session))
-        .bind(signed(batch.time))
-        .bind(signed(batch.entries.len() as u64))
-        .bind(bytes(&batch.digest().0))
-        .bind(bytes(&batch.head().0))
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO batches (number, session, decided_at, operations, digest, head, log_size, log_root) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(signed(batch.number))
+    .bind(bytes(&batch.session))
+    .bind(signed(batch.time))
+    .bind(signed(batch.entries.len() as u64))
+    .bind(bytes(&batch.digest().0))
+    .bind(bytes(&batch.head().0))
+    .bind(signed(batch.log_size))
+    .bind(bytes(&batch.log_root.0))
+    .execute(&mut *tx)
+    .await?;
+    log::append(&mut tx, batch).await?;
     for (entry, certificate) in batch.entries.iter().zip(&certificates) {
         apply(&mut tx, batch, entry).await?;
         sqlx::query("INSERT INTO outcomes (operation, device, certificate, forget_after) VALUES (?, ?, ?, ?)")
@@ -128,11 +134,12 @@ pub(super) async fn commit(
 async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Error> {
     match &entry.effect {
         Effect::None => Ok(()),
-        Effect::Admit { share, profile_version, slot } => {
+        Effect::Admit { share, profile_version, slot, trace } => {
             let Outcome::Enrolled { member } = entry.decision.outcome else {
                 return Err(Error::Internal { what: "only an enrolment admits a record" });
             };
-            admit(tx, batch, &entry.device, &member, share, (*profile_version, *slot)).await
+            let member = (&entry.device, &member, trace);
+            admit(tx, batch, member, share, (*profile_version, *slot)).await
         }
         Effect::Erase { records } => {
             for (profile, slot) in records {
@@ -146,15 +153,15 @@ async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Erro
 async fn admit(
     tx: &mut Tx<'_>,
     batch: &Batch,
-    device: &DeviceKey,
-    member: &MemberId,
+    (device, member, trace): (&DeviceKey, &MemberId, &TraceKey),
     share: &ShareRef,
     (profile_version, slot): (u16, u32),
 ) -> Result<(), Error> {
-    sqlx::query("INSERT OR IGNORE INTO members (member, device, since) VALUES (?, ?, ?)")
+    sqlx::query("INSERT OR IGNORE INTO members (member, device, since, trace) VALUES (?, ?, ?, ?)")
         .bind(bytes(&member.0))
         .bind(bytes(&device.0))
         .bind(signed(batch.time))
+        .bind(bytes(trace.secret_bytes()))
         .execute(&mut **tx)
         .await?;
     sqlx::query(
@@ -233,7 +240,7 @@ pub(super) async fn newest(pool: &SqlitePool) -> Result<Option<Newest>, Error> {
 pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Option<MemberRow>, Error> {
     // One statement, so that a commit between two cannot show half of a change.
     let rows = sqlx::query(
-        "SELECT r.profile, r.segment, r.position, r.slot, r.batch, r.since, m.member, m.since \
+        "SELECT r.profile, r.segment, r.position, r.slot, r.batch, r.since, m.member, m.since, m.trace \
          FROM members m JOIN records r ON r.member = m.member WHERE m.device = ? ORDER BY r.profile",
     )
     .bind(bytes(&device.0))
@@ -244,13 +251,15 @@ pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Opti
         Ok(RecordRow { share: share(row)?, slot: row.try_get(3)?, batch: number(row, 4)?, since: number(row, 5)? })
     };
     let records = rows.iter().map(record).collect::<Result<_, _>>()?;
-    Ok(Some(MemberRow { member: MemberId(array(first, 6)?), since: number(first, 7)?, records }))
+    let trace: Option<&[u8]> = first.try_get(8)?;
+    let trace = trace.map(|_| array(first, 8).map(TraceKey::from_random)).transpose()?;
+    Ok(Some(MemberRow { member: MemberId(array(first, 6)?), since: number(first, 7)?, trace, records }))
 }
 
 pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {
     // Fixed-width columns count as their stored widths, numbers as 8 bytes.
     let row = sqlx::query(
-        "SELECT (SELECT COALESCE(SUM(length(member) + length(device) + 8), 0) FROM members WHERE device = ?1) \
+        "SELECT (SELECT COALESCE(SUM(length(member) + length(device) + COALESCE(length(trace), 0) + 8), 0) FROM members WHERE device = ?1) \
          + (SELECT COALESCE(SUM(length(r.member) + length(r.profile) + 48), 0) FROM records r \
             JOIN members m ON m.member = r.member WHERE m.device = ?1) \
          + (SELECT COALESCE(SUM(length(operation) + length(device) + length(certificate) + 8), 0) \
@@ -323,24 +332,24 @@ fn share(row: &SqliteRow) -> Result<ShareRef, Error> {
     Ok(ShareRef { profile: ProfileId::new(row.try_get(0)?)?, place })
 }
 
-fn digest(row: &SqliteRow, column: usize) -> Result<Digest, Error> {
+pub(super) fn digest(row: &SqliteRow, column: usize) -> Result<Digest, Error> {
     array(row, column).map(Digest)
 }
 
-fn array<const N: usize>(row: &SqliteRow, column: usize) -> Result<[u8; N], Error> {
+pub(super) fn array<const N: usize>(row: &SqliteRow, column: usize) -> Result<[u8; N], Error> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| Error::Internal { what: "a stored id has its length" })
 }
 
-fn number(row: &SqliteRow, column: usize) -> Result<u64, Error> {
+pub(super) fn number(row: &SqliteRow, column: usize) -> Result<u64, Error> {
     Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
 }
 
 /// SQLite integers are signed; ours never reach 2^63.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-fn bytes(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn bytes(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }

@@ -18,6 +18,7 @@
 
 mod batch;
 mod import;
+mod log;
 mod meta;
 pub mod segment;
 #[cfg(test)]
@@ -129,6 +130,14 @@ impl Store {
     /// [`Error::Database`].
     pub async fn chain(&self) -> Result<Chain, Error> {
         meta::chain(&self.read, &self.roster.digest()).await
+    }
+
+    /// The log as of the newest committed batch.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Value`].
+    pub async fn log(&self) -> Result<tlog::Peaks, Error> {
+        log::peaks(&self.read).await
     }
 
     /// Appends shares; they are in use only when a prepared batch names them.

@@ -71,7 +71,11 @@ async fn append(store: &Store, n: u8) -> ShareRef {
     ShareRef { profile: profile(), place }
 }
 
+/// Batch `number` of one decision, on batches of one decision each whose log entries are their numbers.
 fn batch(number: u64, previous: Digest, n: u8, outcome: Outcome, effect: Effect) -> Batch {
+    let logged = |number: u64| number.to_le_bytes().to_vec();
+    let mut log = tlog::Peaks::default();
+    (1..=number).for_each(|number| log.append(tlog::merkle::leaf_hash(&logged(number))));
     let decision = Decision {
         version: MESSAGE_VERSION,
         commons: roster(1).digest(),
@@ -80,18 +84,23 @@ fn batch(number: u64, previous: Digest, n: u8, outcome: Outcome, effect: Effect)
         batch: number,
         decided_at: 100,
         charter: Digest([8; 32]),
-        log_index: 0,
+        log_index: number - 1,
         outcome,
     };
-    let entry = Entry { decision, device: DeviceKey([n & 0x0F; 32]), effect };
-    Batch { session: [number.to_le_bytes()[0]; 16], number, previous, time: 100, entries: vec![entry] }
+    let entry = Entry { decision, device: DeviceKey([n & 0x0F; 32]), log: logged(number), effect };
+    let (session, entries) = ([number.to_le_bytes()[0]; 16], vec![entry]);
+    Batch { session, number, previous, time: 100, entries, log_size: log.size(), log_root: log.root() }
+}
+
+fn trace(n: u8) -> types::TraceKey {
+    types::TraceKey::from_random([n; 32])
 }
 
 /// Admits record `n` as batch `number` into slot `number - 1`.
 async fn admit(store: &Store, number: u64, n: u8) -> Batch {
     let share = append(store, n).await;
     let member = MemberId([n; 16]);
-    let effect = Effect::Admit { share, profile_version: 1, slot: u32::try_from(number).unwrap() - 1 };
+    let effect = Effect::Admit { share, profile_version: 1, slot: u32::try_from(number).unwrap() - 1, trace: trace(n) };
     let chain = store.chain().await.unwrap();
     let batch = batch(number, chain.head, n, Outcome::Enrolled { member }, effect);
     store.prepare(&batch).await.unwrap();
@@ -226,7 +235,7 @@ async fn a_promise_survives_and_can_be_taken_back() {
     let dir = created().await;
     let store = open(&dir).await.unwrap();
     let share = append(&store, 0x44).await;
-    let effect = Effect::Admit { share, profile_version: 1, slot: 0 };
+    let effect = Effect::Admit { share, profile_version: 1, slot: 0, trace: trace(0x44) };
     let promised = batch(1, store.chain().await.unwrap().head, 0x44, Outcome::Duplicate, effect);
     store.prepare(&promised).await.unwrap();
     assert!(store.prepare(&promised).await.is_err(), "one promise at a time");

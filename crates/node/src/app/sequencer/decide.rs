@@ -13,6 +13,7 @@ use super::{Flow, Halt, Matching, Phase, Prepared, Sequencer, Vote, fail};
 use crate::Error;
 use crate::app::faults::Point;
 use crate::app::link::{ControlMessage, OperationRef, SessionId};
+use crate::app::logged::{self, Public};
 use crate::app::matching::{Failure, Planned, Verdict};
 use crate::app::pending::{Task, Waiting};
 use crate::app::status::Obstacle;
@@ -100,16 +101,20 @@ impl Sequencer {
     ) -> (Batch, Vec<OwnedShare>) {
         let mut shares = Vec::new();
         let mut entries = Vec::with_capacity(decided.len());
+        let mut log = self.log.clone();
         for (planned, verdict) in decided {
             let (outcome, effect) = self.outcome(&planned, verdict, &mut shares);
             let OperationRef { operation, request } = planned.operation.reference;
             let commons = self.core.commons;
-            let (charter, log_index) = (types::Digest([0; 32]), 0);
+            let (charter, log_index) = (types::Digest([0; 32]), log.size());
             let (version, batch, decided_at) = (VERSION, number, time);
             let decision = Decision { version, commons, operation, request, batch, decided_at, charter, log_index, outcome };
-            entries.push(Entry { decision, device: planned.operation.device, effect });
+            let logged = logged::entry(&decision, Public::of(&planned.operation.task), &planned.trace);
+            log.append(tlog::merkle::leaf_hash(&logged));
+            entries.push(Entry { decision, device: planned.operation.device, log: logged, effect });
         }
-        (Batch { session: session.0, number, previous: self.chain.head, time, entries }, shares)
+        let (previous, log_size, log_root) = (self.chain.head, log.size(), log.root());
+        (Batch { session: session.0, number, previous, time, entries, log_size, log_root }, shares)
     }
 
     fn outcome(&self, planned: &Planned, verdict: Verdict, shares: &mut Vec<OwnedShare>) -> (Outcome, Effect) {
@@ -117,7 +122,7 @@ impl Sequencer {
         match (verdict, &operation.task) {
             (Verdict::Admit(values), Task::Enrol(profile, _)) => {
                 let member = MemberId::derive(&self.core.commons, &operation.device);
-                let effect = self.admission(operation.reference, profile, values, shares);
+                let effect = self.admission(planned, profile, values, shares);
                 (Outcome::Enrolled { member }, effect)
             }
             (Verdict::Duplicate | Verdict::Deferred | Verdict::Admit(_), _) => (Outcome::Duplicate, Effect::None),
@@ -132,7 +137,7 @@ impl Sequencer {
 
     fn admission(
         &self,
-        reference: OperationRef,
+        planned: &Planned,
         profile: &types::ProfileId,
         values: RecordShare,
         shares: &mut Vec<OwnedShare>,
@@ -140,10 +145,11 @@ impl Sequencer {
         let taken = self.galleries.get(profile).map_or(0, |g| g.read().unwrap_or_else(PoisonError::into_inner).len());
         // A batch has one profile, so the shares before this one took the slots before it.
         let slot = u32::try_from(taken + shares.len()).unwrap_or(u32::MAX);
-        shares.push(OwnedShare { profile: profile.clone(), record: reference.operation, values });
+        let record = planned.operation.reference.operation;
+        shares.push(OwnedShare { profile: profile.clone(), record, values });
         let share = ShareRef { profile: profile.clone(), place: Place::NOWHERE };
         let profile_version = self.core.config.roster.profile(profile).map_or(0, |profile| profile.version);
-        Effect::Admit { share, profile_version, slot }
+        Effect::Admit { share, profile_version, slot, trace: planned.trace.clone() }
     }
 
     /// A batch that this node has prepared, with its own signatures.
@@ -273,6 +279,8 @@ impl Sequencer {
         self.update_galleries(&batch).await?;
         self.core.store.erase_listed().await?;
 
+        let log = std::mem::take(&mut self.log);
+        self.log = batch.extend(log).ok_or(Error::Internal { what: "the store has checked the log" })?;
         self.chain = Chain { committed: batch.number, head: batch.head(), decided_at: batch.time };
         self.core.config.metrics.batch(batch.entries.len(), prepared.began.elapsed());
         tracing::debug!(batch = batch.number, operations = batch.entries.len(), "committed");

@@ -79,6 +79,8 @@ pub(super) struct Sequencer {
     core: Arc<Core>,
     galleries: Galleries,
     chain: Chain,
+    /// The log after the newest committed batch.
+    log: tlog::Peaks,
     pending: Pending,
     phase: Phase,
     peers: [Option<Peer>; 3],
@@ -168,11 +170,12 @@ impl Sequencer {
             let gallery = core.store.gallery(profile).await?;
             galleries.insert(profile.id.clone(), Arc::new(RwLock::new(gallery)));
         }
-        let chain = core.store.chain().await?;
+        let (chain, log) = (core.store.chain().await?, core.store.log().await?);
         let (finished, results) = mpsc::channel(4);
         let mut sequencer = Self {
             pending: Pending::new(core.config.node),
             chain,
+            log,
             galleries,
             phase: Phase::Idle,
             peers: [const { None }; 3],

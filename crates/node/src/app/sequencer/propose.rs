@@ -103,7 +103,8 @@ impl Sequencer {
     /// What the state at the head of the chain adds to an operation, or why it cannot be decided at this head.
     pub(super) async fn plan(&self, operation: &Arc<Operation>) -> Flow<Result<Planned, Error>> {
         let member = self.core.store.member(&operation.device).await?;
-        let mut planned = Planned { operation: Arc::clone(operation), slot: None, records: Vec::new() };
+        let trace = member.as_ref().and_then(|member| member.trace.clone()).unwrap_or_else(|| operation.trace.clone());
+        let mut planned = Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace };
         let record = |profile: &ProfileId| member.as_ref().and_then(|member| member.record(profile));
         match &operation.task {
             Task::Enrol(profile, _) if record(profile).is_some() => {

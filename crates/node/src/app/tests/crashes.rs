@@ -47,8 +47,8 @@ async fn send_through_crash(world: &mut World, call: &super::world::Call, node: 
         tokio::spawn(async move {
             let mut tasks = Vec::new();
             for (app, share) in apps.into_iter().zip(call.shares) {
-                let signed = call.signed.clone();
-                tasks.push(tokio::spawn(async move { app.submit(signed, share).await }));
+                let (signed, trace) = (call.signed.clone(), Some(call.trace.clone()));
+                tasks.push(tokio::spawn(async move { app.submit(signed, trace, share).await }));
             }
             let mut answers = Vec::new();
             for task in tasks {

@@ -22,7 +22,7 @@ async fn requests_that_break_a_rule_are_refused_by_name() {
     type Change = fn(&mut Request);
     let cases: [(&str, Kind, Change); 12] = [
         ("wrong-commons", Kind::Invalid, |r| r.commons = Digest([7; 32])),
-        ("version", Kind::Invalid, |r| r.version = 2),
+        ("version", Kind::Invalid, |r| r.version += 1),
         ("not-yet-valid", Kind::Invalid, |r| (r.issued_at, r.expires_at) = (r.issued_at + 100, r.expires_at + 100)),
         ("expired", Kind::Invalid, |r| (r.issued_at, r.expires_at) = (r.issued_at - 500, r.expires_at - 500)),
         ("expired", Kind::Invalid, |r| r.expires_at = r.issued_at - 1),
@@ -66,6 +66,10 @@ async fn forged_replayed_and_misdirected_requests_change_nothing() {
 
     let none = Call { shares: [None, None, None], ..good.clone() };
     assert_eq!(codes(&world.send(&none).await), ["share-missing"; 3]);
+    let other_trace = Call { trace: ben.trace(), ..good.clone() };
+    assert_eq!(codes(&world.send(&other_trace).await), ["bad-trace"; 3]);
+    let without = world.app(NodeId::ALL[0]).submit(good.signed.clone(), None, good.shares[0].clone()).await;
+    assert!(matches!(without, Err(Error::TraceMissing)));
     let mut extra = world.plain(&ada, Action::Withdraw { profile: None });
     extra.shares = good.shares.clone();
     assert_eq!(codes(&world.send(&extra).await), ["share-unexpected"; 3]);

@@ -77,6 +77,7 @@ impl Person {
 pub(super) struct Call {
     pub(super) signed: Signed<Request>,
     pub(super) shares: [Option<Vec<u8>>; 3],
+    pub(super) trace: TraceKey,
 }
 
 /// The answers of nodes 1, 2, 3.
@@ -228,7 +229,7 @@ impl World {
     /// A signed request without shares.
     pub(super) fn plain(&mut self, person: &Person, action: Action) -> Call {
         let request = self.request(person, action);
-        Call { signed: Signed::new(request, &person.key), shares: [None, None, None] }
+        Call { signed: Signed::new(request, &person.key), shares: [None, None, None], trace: person.trace() }
     }
 
     pub(super) fn enrol(&mut self, person: &Person) -> Call {
@@ -274,7 +275,7 @@ impl World {
             let bytes = parts.packages[node.index()].to_bytes();
             Some(seal::seal(&key, seal::SHARE, &digest, &bytes, &mut self.rng).unwrap())
         });
-        Call { signed, shares }
+        Call { signed, shares, trace: person.trace() }
     }
 
     /// Sends a call to all running nodes at once.
@@ -287,9 +288,10 @@ impl World {
         let send = |node: NodeId| {
             let app = nodes.contains(&node).then(|| self.apps[node.index()].clone()).flatten();
             let (signed, share) = (call.signed.clone(), call.shares[node.index()].clone());
+            let trace = Some(call.trace.clone());
             async move {
                 match app {
-                    Some(app) => app.submit(signed, share).await,
+                    Some(app) => app.submit(signed, trace, share).await,
                     None => Err(Error::Stopped),
                 }
             }

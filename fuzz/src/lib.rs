@@ -12,6 +12,7 @@ use types::sign::Signed;
 use types::{NodeId, OperationId, ProfileId};
 
 pub mod log;
+pub mod rules;
 mod seeds;
 
 /// A decoder under test.
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 28] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -53,6 +54,9 @@ pub const TARGETS: [Target; 25] = [
     Target { name: "log_conflict", run: log::log_conflict, seeds: log::conflicts, smoke: 10_000 },
     Target { name: "log_evidence", run: log::log_evidence, seeds: log::evidence, smoke: 10_000 },
     Target { name: "monitor_state", run: log::monitor_state, seeds: log::states, smoke: 20_000 },
+    Target { name: "charter_document", run: rules::charter_document, seeds: rules::charters, smoke: 5_000 },
+    Target { name: "judged_request", run: rules::judged_request, seeds: rules::requests, smoke: 5_000 },
+    Target { name: "receipt", run: rules::receipt, seeds: rules::receipts, smoke: 5_000 },
 ];
 
 /// What is accepted has one encoding only: signatures are over bytes.

@@ -32,8 +32,8 @@ pub const CONTROL_QUEUE: usize = 1024;
 pub const SESSION_QUEUE: usize = 8;
 /// Payload bytes of one session frame; longer messages travel in several frames.
 pub const SESSION_FRAME_BYTES: usize = 1024 * 1024;
-/// Bytes of one round's message to one peer.
-pub const ROUND_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of one round's message to one peer: several times what matching sends at most.
+pub const ROUND_BYTES: usize = 4 * limits::PEER_FRAME_BYTES;
 
 /// News of a peer.
 #[derive(Debug)]
@@ -191,13 +191,15 @@ impl Session {
     pub async fn exchange(&mut self, to_prev: Vec<u8>, to_next: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), SessionError> {
         let (id, round) = (self.id, self.round);
         self.bytes_sent += (to_prev.len() + to_next.len()) as u64;
+        // What one neighbour gets of this node, the other one sends to it.
+        let (likely_next, likely_prev) = (to_prev.len(), to_next.len());
         let (prev, next) = (&mut self.prev, &mut self.next);
         let limit = self.round_timeout;
         let both = async {
             let send_prev = send_round(&prev.outgoing, prev.node, id, round, to_prev);
             let send_next = send_round(&next.outgoing, next.node, id, round, to_next);
-            let from_prev = in_time(limit, prev.node, receive_round(&mut prev.incoming, prev.node, round));
-            let from_next = in_time(limit, next.node, receive_round(&mut next.incoming, next.node, round));
+            let from_prev = in_time(limit, prev.node, receive_round(&mut prev.incoming, prev.node, round, likely_prev));
+            let from_next = in_time(limit, next.node, receive_round(&mut next.incoming, next.node, round, likely_next));
             let ((), (), from_prev, from_next) = tokio::try_join!(send_prev, send_next, from_prev, from_next)?;
             Ok((from_prev, from_next))
         };
@@ -220,30 +222,38 @@ async fn send_round(
     node: NodeId,
     session: SessionId,
     round: u32,
-    message: Vec<u8>,
+    mut message: Vec<u8>,
 ) -> Result<(), SessionError> {
-    let mut rest = message.as_slice();
-    loop {
-        let (payload, tail) = rest.split_at(rest.len().min(SESSION_FRAME_BYTES));
-        let frame = SessionFrame { session, round, last: tail.is_empty(), payload: payload.to_vec() };
-        outgoing.send(frame).await.map_err(|_| SessionError::Ended { node })?;
-        if tail.is_empty() {
-            return Ok(());
-        }
-        rest = tail;
+    let ended = |_| SessionError::Ended { node };
+    // Whole frames are copied; what is left, which is most often everything, is handed over.
+    let mut sent = 0;
+    while let Some((payload, _)) = message.get(sent..).and_then(|rest| rest.split_at_checked(SESSION_FRAME_BYTES + 1)) {
+        let payload = payload.get(..SESSION_FRAME_BYTES).unwrap_or_default().to_vec();
+        sent += payload.len();
+        outgoing.send(SessionFrame { session, round, last: false, payload }).await.map_err(ended)?;
     }
+    message.drain(..sent);
+    outgoing.send(SessionFrame { session, round, last: true, payload: message }).await.map_err(ended)
 }
 
+/// `expected` bytes are likely: as many as this node sent.
 async fn receive_round(
     incoming: &mut mpsc::Receiver<SessionFrame>,
     node: NodeId,
     round: u32,
+    expected: usize,
 ) -> Result<Vec<u8>, SessionError> {
     let mut message = Vec::new();
     loop {
         let frame = incoming.recv().await.ok_or(SessionError::Ended { node })?;
         if frame.round != round || message.len() + frame.payload.len() > ROUND_BYTES {
             return Err(SessionError::OutOfOrder { node });
+        }
+        if frame.last && message.is_empty() {
+            return Ok(frame.payload);
+        }
+        if message.is_empty() {
+            message.reserve_exact(expected);
         }
         message.extend_from_slice(&frame.payload);
         if frame.last {

@@ -4,8 +4,9 @@
 //! those that met nobody, last `Verify` of the valid verifications. Which protocols run with what depends only on the batch and
 //! on answers that all three nodes opened, so the nodes stay in step.
 //!
-//! A run is one blocking task: it computes, and waits for the peers between rounds. Out of scope: what follows from a verdict.
+//! A run is one blocking task: it computes, and works ahead while it waits for the peers between rounds. Out of scope: what follows from a verdict.
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mpc::batch::{CheckInputs, Search, Twins, Verify};
@@ -202,7 +203,7 @@ impl Exchange {
     fn run<P: Protocol>(&mut self, mut protocol: P) -> Result<P::Output, Failure> {
         let mut outgoing = protocol.start();
         loop {
-            let incoming = self.round(outgoing)?;
+            let incoming = self.round(outgoing, || protocol.work_ahead())?;
             match protocol.round(incoming).map_err(mpc::Error::from)? {
                 Step::Continue(next, messages) => (protocol, outgoing) = (next, messages),
                 Step::Finish(output) => return Ok(output),
@@ -210,15 +211,22 @@ impl Exchange {
         }
     }
 
-    fn round(&mut self, outgoing: Outgoing) -> Result<Incoming, Failure> {
+    /// Exchanges the messages of a round; until they are there, works ahead as long as there is something to do.
+    fn round(&mut self, outgoing: Outgoing, mut work_ahead: impl FnMut() -> bool) -> Result<Incoming, Failure> {
         let (session, stop) = (&mut self.session, &self.stop);
         self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Err(Failure::Stopped),
-                received = session.exchange(outgoing.to_prev, outgoing.to_next) => {
-                    let (from_prev, from_next) = received?;
-                    Ok(Incoming { from_prev, from_next })
+            let mut exchange = pin!(session.exchange(outgoing.to_prev, outgoing.to_next));
+            let mut more = true;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Err(Failure::Stopped),
+                    received = &mut exchange => {
+                        let (from_prev, from_next) = received?;
+                        return Ok(Incoming { from_prev, from_next });
+                    }
+                    // This thread's own time: the connections are served by others.
+                    () = tokio::task::yield_now(), if more => more = work_ahead(),
                 }
             }
         })

@@ -224,16 +224,23 @@ fn text(field: &str, value: &str, most: usize) -> Result<(), Error> {
     match value {
         "" => wrong("write something here"),
         v if v.chars().count() > most => wrong("this is too long: names take 120 characters, texts 4000"),
-        v if !is_plain(v) => wrong("leave out control characters and marks that turn the direction of writing"),
+        v if !is_plain(v) => {
+            wrong("leave out control characters, invisible ones, and marks that turn the direction of writing")
+        }
         _ => Ok(()),
     }
 }
 
-/// Line breaks are fine; what could make a text read otherwise than it is, is not.
+/// Line breaks are fine; what could make a text read otherwise than it is, is not: control characters, marks that turn the
+/// direction of writing, and characters that cannot be seen. Joiners stay: some scripts need them.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.chars().all(|c| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        (c == '\n' || !c.is_control()) && !turns
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let hides = matches!(
+            c,
+            '\u{ad}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        );
+        (c == '\n' || !c.is_control()) && !turns && !hides
     })
 }
 

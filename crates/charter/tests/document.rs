@@ -1,4 +1,4 @@
-//! Charter documents: canonical form, every fault and what its error says, adoption, what changes.
+//! Charter documents: the example, canonical form, every fault and what its error says, adoption, what changes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
 
 mod support;
@@ -31,6 +31,16 @@ fn the_example_is_a_charter() {
     assert_eq!(charter.document().witnesses.len(), 1);
     assert_eq!(default.adopts(&signed(&charter), &roster), Ok(charter.clone()));
     assert!(default.is_widened_by(&charter));
+}
+
+/// The documentation lists every rule, as the code has it.
+#[test]
+fn the_rules_are_documented() {
+    const PAGE: &str = include_str!("../../../docs/charters.md");
+    let rows: Vec<&str> = PAGE.lines().skip_while(|line| *line != "| rule | what to do |").skip(2).collect();
+    let rules: Vec<String> =
+        charter::Rule::ALL.iter().map(|rule| format!("| `{}` | {} |", rule.code(), rule.advice())).collect();
+    assert_eq!(rows, rules);
 }
 
 #[test]
@@ -139,7 +149,7 @@ fn text_of(error: &Error) -> &str {
 fn texts_that_cannot_stand() {
     assert!(matches!(refused(|d| d.format = 2), Error::Format { got: 2, known: 1 }));
     assert!(matches!(refused(|d| d.commons = Digest([1; 32])), Error::WrongCommons { .. }));
-    for text in ["", "  \n ", "a\u{7}b", "a\u{202e}b", "a\u{2066}b"] {
+    for text in ["", "  \n ", "a\u{7}b", "a\u{202e}b", "a\u{2066}b", "a\u{200b}b", "a\u{feff}b"] {
         let error = refused(|d| d.summary = text.to_owned());
         assert!(matches!(&error, Error::Text { field, .. } if field == "summary"), "{text:?}: {error:?}");
     }

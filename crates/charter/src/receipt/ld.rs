@@ -65,7 +65,7 @@ pub fn consent(
         "@context": context(),
         "@id": format!("tc:receipt-{id}"),
         "@type": "dpv:ConsentReceipt",
-        "dct:conformsTo": "https://w3id.org/dpv/schema/dpv-27560#receipt-record",
+        "dct:conformsTo": "https://w3id.org/dpv/schema/dpv-27560#receipt",
         "dct:identifier": format!("receipt-{id}"),
         "dct:created": utc(decision.decided_at),
         "dct:source": {

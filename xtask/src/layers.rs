@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::programs;
 
 /// The layers, lowest first.
-const LAYERS: [&[&str]; 4] = [&["types"], &["biometric", "mpc", "tlog", "charter"], &["client", "node"], &["cli", "sim"]];
+const LAYERS: [&[&str]; 4] = [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node"], &["cli", "sim"]];
 
 /// Crates that do no I/O and read no clock: what they must not link, at any depth.
-const PURE: [&str; 5] = ["types", "biometric", "mpc", "tlog", "charter"];
+const PURE: [&str; 6] = ["types", "biometric", "mpc", "tlog", "charter", "credential"];
 const IMPURE: [&str; 10] =
     ["tokio", "axum", "hyper", "reqwest", "sqlx", "rustls", "mio", "socket2", "tracing-subscriber", "chrono"];
 /// What they must not name themselves. A library below them may link it for features that they do not use; their

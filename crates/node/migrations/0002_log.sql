@@ -18,3 +18,17 @@ CREATE TABLE log_head (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     peaks BLOB NOT NULL
 ) STRICT;
+
+-- `signed`: the last checkpoint that this node signed. `published`: what it serves, with cosignatures; never a smaller one.
+CREATE TABLE checkpoints (
+    name TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    note TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Per log of another node, the last checkpoint that this node cosigned.
+CREATE TABLE witnessed (
+    origin TEXT PRIMARY KEY,
+    size   INTEGER NOT NULL,
+    note   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

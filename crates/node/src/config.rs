@@ -11,17 +11,21 @@ use std::time::Duration;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Source};
 use serde::{Deserialize, Serialize};
+use tlog::{KeyKind, VerifierKey};
 use types::NodeId;
 use types::roster::Roster;
 
 use crate::Error;
-use crate::app::Patience;
+use crate::app::{Patience, WitnessAt};
 use crate::identity::{self, Identity};
 
 /// The annotated reference file.
 pub const REFERENCE: &str = include_str!("../../../docs/commons-node.toml");
 /// Prefix of environment variables; `__` separates section and name.
 pub const ENVIRONMENT: &str = "COMMONS_NODE_";
+
+/// External witnesses; with the nodes' own, their lines fit into one note.
+const MAX_WITNESSES: usize = 8;
 
 /// Everything that an operator sets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct NodeConfig {
     /// When given, the data directory must be that of this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+    /// External witnesses of this node's log.
+    #[serde(default, rename = "witness", skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<WitnessConfig>,
     /// The client API.
     pub http: HttpConfig,
     /// The links.
@@ -42,6 +49,35 @@ pub struct NodeConfig {
     pub patience: PatienceConfig,
     /// Logs.
     pub log: LogConfig,
+}
+
+/// `[[witness]]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file explains each name")]
+pub struct WitnessConfig {
+    pub vkey: String,
+    pub url: String,
+}
+
+impl WitnessConfig {
+    /// Whom to ask, and where.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn parse(&self) -> Result<WitnessAt, Error> {
+        let wrong = |what: String| Error::Config { what: format!("witness \"{}\": {what}", self.vkey) };
+        let key = VerifierKey::parse(&self.vkey).map_err(|error| wrong(error.to_string()))?;
+        if key.kind() != KeyKind::Cosignature {
+            return Err(wrong(
+                "its key is not one for cosignatures (type 4); ask its operator for the right one".to_owned(),
+            ));
+        }
+        if !self.url.starts_with("https://") && !self.url.starts_with("http://127.0.0.1:") {
+            return Err(wrong("url must begin with https://".to_owned()));
+        }
+        Ok(WitnessAt { key, url: self.url.clone(), node: None })
+    }
 }
 
 /// `[http]`; see the reference file.
@@ -264,6 +300,10 @@ impl NodeConfig {
         if times.iter().any(|ms| !(10..=3_600_000).contains(ms)) {
             return wrong("times must be 10 to 3600000 milliseconds");
         }
+        if self.witnesses.len() > MAX_WITNESSES {
+            return wrong("at most 8 witnesses can be asked");
+        }
+        self.witnesses.iter().try_for_each(|witness| witness.parse().map(|_| ()))?;
         if self.peer.dead_after_ms < 2 * self.peer.heartbeat_ms {
             return wrong("peer.dead_after_ms must be at least twice peer.heartbeat_ms, or healthy links would be cut");
         }
@@ -450,6 +490,11 @@ mod tests {
             ("[peer]\nheartbeat_ms = 2000", "twice"),
             ("[peer]\nround_timeout_ms = 0", "milliseconds"),
             ("node = 4", "node"),
+            ("witness = [{ vkey = \"x+y\", url = \"https://w.example\" }]", "verifier key"),
+            (
+                "witness = [{ vkey = \"witness.example/w1+eb762cc2+BNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea\", url = \"http://w.example\" }]",
+                "https://",
+            ),
         ];
         for (text, named) in cases {
             let error = message(with_file(&format!("{base}{text}\n")));

@@ -124,6 +124,21 @@ pub enum Error {
         /// The other node.
         node: NodeId,
     },
+    /// This node cannot keep its log. Decisions wait until it can.
+    #[error("this node cannot keep its log ({what}); nothing is decided until its operator has seen to it")]
+    LogStopped {
+        /// What is in the way, without paths.
+        what: String,
+    },
+    /// Another node's log is not what was decided together.
+    #[error(
+        "the log of node {node} is not what the nodes decided together; nothing is decided until the operators have compared them; \
+         the evidence is in log/conflicts in the data directory"
+    )]
+    LogConflict {
+        /// Whose log.
+        node: NodeId,
+    },
     /// Some node never got its part of the operation. Nothing was changed.
     #[error(
         "node {node} did not receive or did not accept its part of this operation; nothing was changed; send a new request to all three nodes"
@@ -243,6 +258,9 @@ pub enum Error {
     /// The database layout could not be brought up to date.
     #[error("the metadata database could not be brought up to date; was it changed by hand?")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The log, a checkpoint or a tile is not as it must be.
+    #[error("the transparency log: {0}")]
+    Log(#[from] tlog::Error),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes; check its random source")]
     Random,
@@ -328,6 +346,9 @@ impl Error {
             Self::Listen { .. } => "listen",
             Self::Io { .. } => "io",
             Self::Database(_) | Self::Migration(_) => "database",
+            Self::Log(_) => "log",
+            Self::LogStopped { .. } => "log-stopped",
+            Self::LogConflict { .. } => "log-conflict",
             Self::Random => "random",
             Self::Internal { .. } => "internal",
         }
@@ -362,6 +383,8 @@ impl Error {
             | Self::OutOfDate { .. }
             | Self::NotEverywhere { .. }
             | Self::Aborted { .. }
+            | Self::LogStopped { .. }
+            | Self::LogConflict { .. }
             | Self::Stopped => Kind::Unavailable,
             Self::InDoubt => Kind::Timeout,
             _ => Kind::Internal,

@@ -12,6 +12,10 @@
 //! | `commons_batches` | | batches decided |
 //! | `commons_batch_operations` | | operations per batch |
 //! | `commons_matching_seconds` | | time of one matching run |
+//! | `commons_log_entries` | | entries in the transparency log's files |
+//! | `commons_log_published_entries` | | entries under the checkpoint that is served |
+//! | `commons_log_cosigned_entries` | `witness` | entries that a witness has cosigned |
+//! | `commons_log_refused_total` | `peer` | checkpoints of another node that are not what was decided |
 //! | `commons_records` | `profile` | active records |
 
 use std::sync::Arc;
@@ -74,6 +78,26 @@ impl Metrics {
     /// A frame went to a peer.
     pub fn peer_bytes(&self, peer: NodeId, bytes: usize) {
         self.record(|| counter!("commons_peer_sent_bytes_total", "peer" => peer.to_string()).increment(bytes as u64));
+    }
+
+    /// Where the log stands.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    pub fn log(&self, entries: u64, published: u64) {
+        self.record(|| {
+            gauge!("commons_log_entries").set(entries as f64);
+            gauge!("commons_log_published_entries").set(published as f64);
+        });
+    }
+
+    /// How far a witness has come. `witness` is a key name of the roster or the configuration.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    pub fn cosigned(&self, witness: &str, entries: u64) {
+        self.record(|| gauge!("commons_log_cosigned_entries", "witness" => witness.to_owned()).set(entries as f64));
+    }
+
+    /// A checkpoint of another node is not what was decided.
+    pub fn log_refused(&self, peer: NodeId) {
+        self.record(|| counter!("commons_log_refused_total", "peer" => peer.to_string()).increment(1));
     }
 
     /// The page, with the counts of `commons` brought up to date.

@@ -20,7 +20,7 @@ use types::roster::Roster;
 use crate::Error;
 use crate::app::{self, App};
 use crate::config::NodeConfig;
-use crate::http::{self, Api, Server};
+use crate::http::{self, Api, HttpCourier, Server};
 use crate::identity::{self, Card, Facts, Identity};
 use crate::link::EVENT_QUEUE;
 use crate::metrics::Metrics;
@@ -91,7 +91,7 @@ impl Node {
         let (events, news) = mpsc::channel(EVENT_QUEUE);
         let peers = Peers::start(&config.peer, Arc::clone(&roster), &identity, peer, events, Arc::clone(&metrics))?;
         let peers = Arc::new(peers);
-        let app = App::start(app_config(&config, &identity, &roster, &metrics), store, peers.clone(), news).await?;
+        let app = App::start(app_config(&config, &identity, &roster, &metrics)?, store, peers.clone(), news).await?;
         let api = Api::new(app.clone(), Arc::clone(&peers), metrics, &config.http);
         let stop = CancellationToken::new();
         let tidying = (stop.clone(), tokio::spawn(tidy(Arc::clone(&api), stop)));
@@ -163,11 +163,21 @@ impl Node {
     }
 }
 
-fn app_config(config: &NodeConfig, identity: &Identity, roster: &Arc<Roster>, metrics: &Arc<Metrics>) -> app::Config {
-    let (signing, seal) = (identity.signing_key().clone(), identity.seal_key().clone());
-    let mut given = app::Config::new(identity.node(), Arc::clone(roster), signing, seal, Arc::clone(metrics));
+fn app_config(
+    config: &NodeConfig,
+    identity: &Identity,
+    roster: &Arc<Roster>,
+    metrics: &Arc<Metrics>,
+) -> Result<app::Config, Error> {
+    let keys = (identity.signing_key().clone(), identity.log_key().clone());
+    let seal = identity.seal_key().clone();
+    let mut given = app::Config::new(identity.node(), Arc::clone(roster), keys, seal, Arc::clone(metrics));
     given.patience = config.patience.patience();
-    given
+    given.courier = HttpCourier::new(roster)?;
+    for witness in &config.witnesses {
+        given.witnesses.push(witness.parse()?);
+    }
+    Ok(given)
 }
 
 async fn tidy(api: Arc<Api>, stop: CancellationToken) {

@@ -16,6 +16,7 @@
 //! | `POST /v1/shield-down`, `/v1/charters` | [`RequestBody`] | [`DecisionBody`] |
 //! | `POST /v1/asked` (`See`), `/v1/events` | [`RequestBody`] | [`StatementBody`] |
 //! | `GET /v1/charter` | - | [`CharterBody`] |
+//! | `GET /v1/log` | - | [`LogBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
 //! | `GET /v1/openapi.json`, `/healthz`, `/readyz`, `/metrics` | - | |
 //!
@@ -122,6 +123,39 @@ pub struct PeerBody {
     pub node: u8,
     /// In touch and in agreement.
     pub available: bool,
+}
+
+/// Where a node's transparency log stands. The log itself is under `/log` (C2SP `tlog-tiles`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogBody {
+    /// Name of the log: first line of its checkpoints.
+    pub origin: String,
+    /// Entries in this node's files.
+    pub size: u64,
+    /// Root over them, in hexadecimal.
+    pub root: String,
+    /// Size of the checkpoint that `GET /log/checkpoint` serves.
+    pub published_size: u64,
+    /// Largest size that both other nodes have cosigned since this node started.
+    pub cosigned_size: u64,
+    /// The other two nodes, then the witnesses of the operator's choice.
+    pub witnesses: Vec<LogWitnessBody>,
+}
+
+/// A witness of a node's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogWitnessBody {
+    /// Key name.
+    pub name: String,
+    /// Size that it cosigned last.
+    pub cosigned_size: u64,
+    /// When, by its clock; 0 when not since this node started.
+    pub cosigned_at: u64,
+    /// Why the last request was not cosigned; absent when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// RFC 9457 problem document.

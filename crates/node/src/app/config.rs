@@ -10,6 +10,7 @@ use types::seal::SealKey;
 use types::{NodeId, UnixSeconds};
 
 use super::faults::Faults;
+use super::publisher::{Courier, NoCourier, WitnessAt, nodes_as_witnesses};
 use crate::metrics::Metrics;
 
 /// Tells the time. Tests move it by hand.
@@ -37,6 +38,8 @@ pub struct Config {
     pub roster: Arc<Roster>,
     /// Signs decisions and statements.
     pub signing_key: SigningKey,
+    /// Signs checkpoints of this node's log, and cosigns those of the others.
+    pub log_key: SigningKey,
     /// Opens shares.
     pub seal_key: SealKey,
     /// Tells the time.
@@ -45,6 +48,10 @@ pub struct Config {
     pub patience: Patience,
     /// Where batches are counted.
     pub metrics: Arc<Metrics>,
+    /// Who is asked to cosign: the other two nodes first.
+    pub witnesses: Vec<WitnessAt>,
+    /// How they are reached.
+    pub courier: Arc<dyn Courier>,
     pub(crate) faults: Faults,
 }
 
@@ -76,16 +83,21 @@ impl Default for Patience {
 }
 
 impl Config {
-    /// With the system's clock and the usual patience.
+    /// With the system's clock and the usual patience. The other two nodes are witnesses that nobody can reach until a courier is
+    /// set. The two keys sign decisions and the log.
     pub fn new(
         node: NodeId,
         roster: Arc<Roster>,
-        signing_key: SigningKey,
+        (signing_key, log_key): (SigningKey, SigningKey),
         seal_key: SealKey,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (clock, patience, faults) = (Arc::new(SystemClock), Patience::default(), Faults::default());
-        Self { node, roster, signing_key, seal_key, clock, patience, metrics, faults }
+        let (witnesses, courier) = (Vec::new(), Arc::new(NoCourier));
+        let mut config =
+            Self { node, roster, signing_key, log_key, seal_key, clock, patience, metrics, witnesses, courier, faults };
+        config.witnesses = nodes_as_witnesses(&config);
+        config
     }
 }
 

@@ -15,6 +15,14 @@ pub(crate) enum Point {
     AfterOneVote,
     /// Committed; shares to erase are still there and no client has an answer.
     AfterCommit,
+    /// Committed; the log's files do not have the entries yet.
+    BeforeTiles,
+    /// The log's files have the entries; no checkpoint over them is signed.
+    AfterTiles,
+    /// A checkpoint is signed and stored; nobody has seen it.
+    AfterSign,
+    /// A cosignature is stored; the log that asked for it has not got it.
+    AfterWitness,
 }
 
 type Stop = dyn Fn(Point) -> bool + Send + Sync;

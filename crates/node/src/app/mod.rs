@@ -14,31 +14,37 @@ pub mod link;
 mod logged;
 mod matching;
 mod pending;
+mod publisher;
 mod replay;
 mod sequencer;
 mod statement;
 mod status;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tlog::tile::Resource;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use types::api::{CommonsBody, PeerBody};
+use types::api::{CommonsBody, LogBody, PeerBody};
 use types::message::{Action, Certificate, Request};
 use types::sign::{Message as _, Signed};
 use types::{NodeId, TraceKey, limits};
 
 pub use config::{Clock, Config, Patience, SystemClock};
+pub use publisher::{Courier, Delivery, WitnessAt};
 pub use status::{Obstacle, Readiness};
+pub use witness::Answer;
 
 use crate::Error;
-use crate::store::Store;
+use crate::store::{Own, Store};
 use admission::{check_request, check_trace, open_share, remember_until};
 use attempts::Attempts;
 use link::{Links, OperationRef, PeerEvent};
 use pending::{Operation, Task};
+use publisher::Publication;
 use replay::Replays;
 use sequencer::{Command, Core, Sequencer};
 use status::Status;
@@ -79,15 +85,19 @@ impl App {
             records: std::collections::BTreeMap::new(),
             in_agreement,
             obstacle: Some(Obstacle::Unreachable(missing)),
+            alarm: witness::accused(&store.conflicts()).map(Obstacle::LogConflict),
         };
         let attempts = Attempts::new(config.patience);
         let commons = config.roster.digest();
-        let core = Arc::new(Core { config, commons, store, links, status: RwLock::new(status), stop, stopped });
+        let publication = publication(&config, &store).await?;
+        let status = RwLock::new(status);
+        let core = Arc::new(Core { config, commons, store, links, status, publication, stop, stopped });
         let (sequencer, results) = Sequencer::load(Arc::clone(&core)).await?;
         let (commands, queue) = mpsc::channel(limits::PENDING_OPERATIONS);
         let sequencer = tokio::spawn(sequencer.run(queue, events, results)).abort_handle();
         #[cfg(not(test))]
         drop(sequencer);
+        tokio::spawn(publisher::run(Arc::clone(&core)));
         let replays = Replays::start(Arc::clone(&core));
         let opening = Semaphore::new(OPENING);
         Ok(Self(Arc::new(Handle {
@@ -201,12 +211,42 @@ impl App {
         let core = &self.0.core;
         let connected = core.links.available();
         let status = core.status.read().unwrap_or_else(PoisonError::into_inner);
-        let obstacle = if core.stopped.is_cancelled() { Some(Obstacle::Stopping) } else { status.obstacle.clone() };
+        let stopped = core.stopped.is_cancelled().then_some(Obstacle::Stopping);
+        let obstacle = stopped.or_else(|| status.obstacle.clone()).or_else(|| status.alarm.clone());
         let peers = NodeId::ALL.map(|node| {
             let at = |flags: [bool; 3]| flags.get(node.index()).copied().unwrap_or(false);
             node == core.config.node || (at(status.in_agreement) && at(connected))
         });
         Readiness { ready: obstacle.is_none(), peers, obstacle }
+    }
+
+    /// Where the log stands.
+    pub fn log(&self) -> LogBody {
+        let core = &self.0.core;
+        core.publication.body(core.config.witnesses.iter().filter(|witness| witness.node.is_some()).count())
+    }
+
+    /// The newest published checkpoint with its cosignatures; absent before the first entry.
+    pub fn checkpoint(&self) -> Option<Arc<str>> {
+        self.0.core.publication.checkpoint()
+    }
+
+    /// The bytes of a tile or an entry bundle; absent when the log is not that long.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Log`].
+    pub async fn log_file(&self, resource: Resource) -> Result<Option<Vec<u8>>, Error> {
+        let files = Arc::clone(self.0.core.store.log_files());
+        let read = tokio::task::spawn_blocking(move || files.get(&resource)).await;
+        read.unwrap_or(Err(Error::Internal { what: "a log file could be read" }))
+    }
+
+    /// Cosigns a checkpoint of another node's log, or says why not.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Log`], [`Error::Io`]: nothing was cosigned.
+    pub async fn add_checkpoint(&self, body: &[u8]) -> Result<Answer, Error> {
+        witness::add_checkpoint(&self.0.core, body).await
     }
 
     /// Stops: refuses new requests, lets the batch in flight end, then ends the sequencer. Returns when it has.
@@ -283,6 +323,14 @@ impl App {
             Task::Enrol(..) | Task::Verify(..) | Task::Withdraw(_) => Ok(()),
         }
     }
+}
+
+async fn publication(config: &Config, store: &Store) -> Result<Publication, Error> {
+    let key = tlog::checkpoint::log_key(&config.roster, config.node);
+    let key = key.ok_or(Error::Internal { what: "the roster lists this node" })?;
+    let published = store.checkpoint(Own::Published).await?;
+    let published = published.as_ref().map(|note| Ok::<_, Error>((note.verify(&key)?.size, note))).transpose()?;
+    Ok(Publication::new(key.name().to_string(), &config.witnesses, published))
 }
 
 impl std::fmt::Debug for App {

@@ -19,6 +19,12 @@ pub enum Obstacle {
     Diverged(NodeId),
     /// This node's data is older than another's.
     Behind(NodeId),
+    /// This node cannot keep its log, and why.
+    LogStopped(String),
+    /// A witness has cosigned more of this log than this node holds.
+    LogSetBack,
+    /// The log of this node is not what was decided.
+    LogConflict(NodeId),
     /// Stopping or stopped.
     Stopping,
 }
@@ -40,6 +46,12 @@ impl Obstacle {
             Self::Recovering => Error::Recovering,
             Self::Diverged(node) => Error::Disagreement { node: *node },
             Self::Behind(node) => Error::OutOfDate { node: *node },
+            Self::LogStopped(what) => Error::LogStopped { what: what.clone() },
+            Self::LogSetBack => {
+                let what = "a witness has cosigned more of it than is here: the data directory is from an old backup";
+                Error::LogStopped { what: what.to_owned() }
+            }
+            Self::LogConflict(node) => Error::LogConflict { node: *node },
             Self::Stopping => Error::Stopped,
         }
     }
@@ -62,6 +74,8 @@ pub(super) struct Status {
     pub(super) records: BTreeMap<String, u64>,
     pub(super) in_agreement: [bool; 3],
     pub(super) obstacle: Option<Obstacle>,
+    /// What the log's publisher and the witness found: as grave as an obstacle, and lifted by them alone.
+    pub(super) alarm: Option<Obstacle>,
 }
 
 impl Core {
@@ -71,9 +85,18 @@ impl Core {
             return Err(Error::Stopped);
         }
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-        match &status.obstacle {
+        match status.obstacle.as_ref().or(status.alarm.as_ref()) {
             Some(obstacle) => Err(obstacle.error()),
             None => Ok(()),
+        }
+    }
+
+    /// Sets or lifts the alarm if `over` says that it may replace the present one. Evidence against another node stays.
+    pub(super) fn set_alarm(&self, alarm: Option<Obstacle>, over: impl FnOnce(&Obstacle) -> bool) {
+        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        let stays = matches!(status.alarm, Some(Obstacle::LogConflict(_) | Obstacle::LogSetBack));
+        if !stays && status.alarm.as_ref().is_none_or(over) {
+            status.alarm = alarm;
         }
     }
 

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 use super::problem::Failure;
-use super::{Api, openapi};
+use super::{Api, log, openapi};
 use crate::Error;
 
 /// How long a body may take to arrive.
@@ -35,6 +35,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(status))
         .routes(routes!(inspect))
         .routes(routes!(commons))
+        .merge(log::router())
         .routes(routes!(openapi_json))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
@@ -42,9 +43,12 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
 }
 
+/// All tiles and bundles, in figures.
+const TILES: &str = "/log/tile";
+
 /// The same path as a constant, for figures.
 pub(super) fn known(path: &str) -> &'static str {
-    const PATHS: [&str; 11] = [
+    const PATHS: [&str; 15] = [
         "/v1/enrolments",
         "/v1/verifications",
         "/v1/withdrawals",
@@ -52,11 +56,16 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/status",
         "/v1/inspections",
         "/v1/commons",
+        "/v1/log",
+        "/log/checkpoint",
+        TILES,
+        "/add-checkpoint",
         "/v1/openapi.json",
         "/healthz",
         "/readyz",
         "/metrics",
     ];
+    let path = if path.starts_with("/log/tile/") { TILES } else { path };
     PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
 }
 

@@ -21,6 +21,7 @@ use utoipa::openapi::{Content, Ref, Response};
     tags(
         (name = "members", description = "Signed by a member's device"),
         (name = "commons", description = "Public facts"),
+        (name = "log", description = "The transparency log: C2SP formats, for members, monitors and witnesses"),
         (name = "operators", description = "For monitoring; no personal data")
     )
 )]
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn every_call_is_described_and_counted_by_name() {
         let paths: Vec<String> = document().paths.paths.keys().cloned().collect();
-        assert_eq!(paths.len(), 11, "{paths:?}");
+        assert_eq!(paths.len(), 14, "{paths:?}");
         for path in paths {
             assert_ne!(super::super::calls::known(&path), "other", "{path}");
         }

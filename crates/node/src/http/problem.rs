@@ -47,6 +47,8 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("recovering", 503, "The nodes are comparing their state"),
     ("not-everywhere", 503, "A node lacks its part of the operation"),
     ("aborted", 503, "Matching was aborted"),
+    ("log-stopped", 503, "This node cannot keep its log"),
+    ("log-conflict", 503, "A node's log is not what was decided"),
     ("stopped", 503, "This node has stopped"),
     ("in-doubt", 504, "Not decided yet"),
     ("internal", 500, "This node failed"),
@@ -172,6 +174,8 @@ mod tests {
             Error::NotEverywhere { node: NodeId::ALL[0] },
             Error::Aborted { reason: String::new() },
             Error::InDoubt,
+            Error::LogStopped { what: String::new() },
+            Error::LogConflict { node: NodeId::ALL[0] },
             Error::Stopped,
         ];
         for error in errors {

@@ -20,6 +20,8 @@ mod tls;
 #[cfg(feature = "fuzzing")]
 pub use fuzzing::{read_frames, sample_frames};
 
+pub(crate) use tls::pinned_https;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

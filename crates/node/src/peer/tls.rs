@@ -160,6 +160,17 @@ pub(crate) fn server(key: &TlsKey, roster: &Roster, own: NodeId) -> Result<Arc<S
     Ok(Arc::new(config))
 }
 
+/// For HTTPS to `node`'s API: accepts only that node's key, shows none.
+pub(crate) fn pinned_https(roster: &Roster, node: NodeId) -> Result<ClientConfig, Error> {
+    let pins = pins(roster, |id| id == node);
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&pins.provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map(|b| b.dangerous().with_custom_certificate_verifier(pins).with_no_client_auth())
+        .map_err(|_| Error::Internal { what: "the TLS set-up for peers is complete" })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 fn pins(roster: &Roster, accept: impl Fn(NodeId) -> bool) -> Arc<Pins> {
     let keys = roster.nodes.iter().filter(|n| accept(n.id)).map(|n| (n.id, n.tls_key)).collect();
     Arc::new(Pins { keys, provider: Arc::new(rustls::crypto::ring::default_provider()) })

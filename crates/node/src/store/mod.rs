@@ -3,6 +3,8 @@
 //! | file | holds | trust |
 //! |---|---|---|
 //! | `meta.sqlite` (`-wal`, `-shm`) | members, records, the decision chain, recent certificates | trusted; who changes it can hide or forge members on this node, and the other two nodes then disagree with it |
+//! | `log/tile/...` | full tiles and entry bundles of the transparency log | not trusted; see [`tiles`] |
+//! | `log/conflicts/...` | evidence against another node's log | for people; while it is there, nothing is decided |
 //! | `shares/PROFILE/NNNNNN.seg` | this node's shares | trusted for content; see [`segment`] |
 //! | `lock` | nothing | not trusted; keeps two processes apart |
 //!
@@ -23,6 +25,7 @@ mod meta;
 pub mod segment;
 #[cfg(test)]
 mod tests;
+pub mod tiles;
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -39,10 +42,12 @@ use types::{NodeId, ProfileId};
 use zeroize::Zeroizing;
 
 pub use batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
+pub use log::Own;
 pub use segment::NewShare;
 
 use crate::Error;
 use segment::Segments;
+use tiles::LogFiles;
 
 /// Version of the directory's layout.
 pub const VERSION: u16 = 1;
@@ -70,6 +75,8 @@ pub struct Store {
     read: SqlitePool,
     write: SqlitePool,
     segments: Arc<Segments>,
+    log_files: Arc<LogFiles>,
+    log_dir: PathBuf,
     roster: Roster,
     /// Held until the store is dropped.
     _lock: File,
@@ -112,7 +119,10 @@ impl Store {
         let used = meta::shares_in_use(&write).await?;
         let (root, profiles) = (dir.join(SHARES), roster.profiles.clone());
         let segments = blocking(move || Segments::open(&root, node, &profiles, &used)).await?;
-        let store = Self { read, write, segments: Arc::new(segments), roster: roster.clone(), _lock: lock };
+        let log_dir = dir.join(LOG);
+        let log_files = Arc::new(open_log(&write, &log_dir).await?);
+        let (segments, roster) = (Arc::new(segments), roster.clone());
+        let store = Self { read, write, segments, log_files, log_dir, roster, _lock: lock };
         // The walk above has erased whatever the list still named.
         meta::forget_erasures(&store.write).await?;
         Ok(store)
@@ -138,6 +148,85 @@ impl Store {
     /// [`Error::Database`], [`Error::Value`].
     pub async fn log(&self) -> Result<tlog::Peaks, Error> {
         log::peaks(&self.read).await
+    }
+
+    /// The log's files, as far as [`Self::write_log`] has come.
+    pub fn log_files(&self) -> &Arc<LogFiles> {
+        &self.log_files
+    }
+
+    /// Where evidence against other logs is kept.
+    pub fn conflicts(&self) -> PathBuf {
+        self.log_dir.join("conflicts")
+    }
+
+    /// Brings the log's files up to the newest committed batch, and drops rows that full files hold. One caller at a time.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Io`]: nothing is lost, and the next call does what this one could not.
+    pub async fn write_log(&self) -> Result<(), Error> {
+        loop {
+            let rows = log::entries(&self.read, self.log_files.size(), LOG_ROWS).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let files = Arc::clone(&self.log_files);
+            let entries: Vec<Vec<u8>> = rows.into_iter().map(|(_, bytes)| bytes).collect();
+            let kept = files.in_full_files();
+            blocking(move || files.extend(&entries)).await?;
+            if self.log_files.in_full_files() > kept {
+                log::forget_entries(&self.write, self.log_files.in_full_files()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The root of the log at `size`, when a batch ended there.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn root_after(&self, size: u64) -> Result<Option<types::Digest>, Error> {
+        log::root_after(&self.read, size).await
+    }
+
+    /// A checkpoint of this node's own log.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Log`].
+    pub async fn checkpoint(&self, which: Own) -> Result<Option<tlog::SignedCheckpoint>, Error> {
+        log::checkpoint(&self.read, which).await
+    }
+
+    /// Signs the next checkpoint over the last one in one step; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// What `sign` says; [`Error::Database`], [`Error::Log`].
+    pub async fn sign_checkpoint(
+        &self,
+        key: &tlog::VerifierKey,
+        sign: impl FnOnce(Option<&tlog::Checkpoint>) -> Result<tlog::SignedCheckpoint, Error>,
+    ) -> Result<tlog::SignedCheckpoint, Error> {
+        log::sign(&self.write, key, sign).await
+    }
+
+    /// Keeps what is served from now on; a smaller one than before is not.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn publish_checkpoint(&self, size: u64, next: &tlog::SignedCheckpoint) -> Result<(), Error> {
+        log::publish(&self.write, size, next).await
+    }
+
+    /// Decides over another log's checkpoint and the record of the last one in one step; a new record is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Log`].
+    pub async fn witness(
+        &self,
+        origin: &str,
+        decide: impl FnOnce(Option<&tlog::Latest>) -> tlog::Verdict,
+    ) -> Result<tlog::Verdict, Error> {
+        log::witness(&self.write, origin, decide).await
     }
 
     /// Appends shares; they are in use only when a prepared batch names them.
@@ -320,6 +409,9 @@ pub struct OwnedShare {
 
 const META: &str = "meta.sqlite";
 const SHARES: &str = "shares";
+const LOG: &str = "log";
+/// Log entries taken from the database at once.
+const LOG_ROWS: u32 = 4096;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -331,6 +423,21 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(10))
         // Deleted rows are overwritten with zeros.
         .pragma("secure_delete", "ON")
+}
+
+/// Opens the log's files and brings them up to the rows.
+async fn open_log(pool: &SqlitePool, dir: &Path) -> Result<LogFiles, Error> {
+    let peaks = log::peaks(pool).await?;
+    let rows = log::entries(pool, 0, u32::MAX).await?;
+    let first = rows.first().map_or(peaks.size(), |(position, _)| *position);
+    let follow = (first..).zip(&rows).all(|(expected, (position, _))| expected == *position);
+    if !follow || first % u64::from(tlog::tile::WIDTH) != 0 {
+        let what = "entries of the log are missing; run `commons-node fsck`".to_owned();
+        return Err(Error::Damaged { path: dir.to_owned(), what });
+    }
+    let dir = dir.to_owned();
+    let rows: Vec<Vec<u8>> = rows.into_iter().map(|(_, bytes)| bytes).collect();
+    blocking(move || LogFiles::open(&dir, first, &rows, &peaks)).await
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {

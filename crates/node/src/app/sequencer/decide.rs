@@ -284,6 +284,7 @@ impl Sequencer {
         self.chain = Chain { committed: batch.number, head: batch.head(), decided_at: batch.time };
         self.core.config.metrics.batch(batch.entries.len(), prepared.began.elapsed());
         tracing::debug!(batch = batch.number, operations = batch.entries.len(), "committed");
+        self.core.publication.committed.notify_one();
         self.publish().await?;
         self.broadcast(&self.state());
         answer(prepared.waiting, certificates);

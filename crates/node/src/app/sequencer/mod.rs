@@ -36,6 +36,7 @@ use super::config::Config;
 use super::link::{ControlMessage, Links, OperationRef, PeerEvent, Proposal, Session, SessionId};
 use super::matching::{Failure, Planned, Verdict};
 use super::pending::{Answer, Operation, Pending, Waiting};
+use super::publisher::Publication;
 use super::status::{Obstacle, Status};
 use crate::Error;
 use crate::store::{Batch, Chain, Store};
@@ -69,6 +70,8 @@ pub(super) struct Core {
     pub(super) store: Store,
     pub(super) links: Arc<dyn Links>,
     pub(super) status: RwLock<Status>,
+    /// Where the log stands, and who is told of commits.
+    pub(super) publication: Publication,
     /// Asks the node to stop.
     pub(super) stop: CancellationToken,
     /// Cancelled when the sequencer has stopped.

@@ -105,7 +105,7 @@ impl World {
             url: format!("http://127.0.0.1:{}", 8000 + u16::from(id.number())),
             peer_address: format!("127.0.0.1:{}", 7000 + u16::from(id.number())),
             signing_key: public_key(&keys[id.index()]),
-            log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
+            log_key: public_key(&log_key(id)),
             seal_key: Digest(seals[id.index()].public().unwrap()),
             tls_key: Digest([id.number(); 32]),
         };
@@ -147,7 +147,8 @@ impl World {
         let (links, events) = self.network.join(node);
         let metrics = Metrics::new().unwrap();
         let (key, seal) = (self.keys[node.index()].clone(), self.seals[node.index()].clone());
-        let mut config = Config::new(node, Arc::clone(&self.roster), key, seal, metrics);
+        let keys = (key, log_key(node));
+        let mut config = Config::new(node, Arc::clone(&self.roster), keys, seal, metrics);
         config.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         config.patience = self.patience;
         config.faults = Faults::new(stop);
@@ -318,6 +319,11 @@ impl World {
         }
         answers.try_into().unwrap()
     }
+}
+
+/// Signs checkpoints of a node.
+pub(super) fn log_key(node: NodeId) -> SigningKey {
+    SigningKey::from_bytes(&[100 + node.number(); 32])
 }
 
 /// The one outcome in three equal, verified certificates.

@@ -255,11 +255,20 @@ fn nothing_is_fetched_to_read_one() {
 
 #[test]
 fn biometrics_are_named_where_they_are_used_and_only_there() {
-    for (receipt, _) in every_kind() {
+    let receipts = every_kind();
+    for (receipt, _) in &receipts {
         let data = receipt.consent.pointer(&format!("{PROCESS}/dpv:hasPersonalData")).unwrap().to_string();
-        let membership = receipt.consent.to_string().contains("tc:party-coop");
+        let membership = receipt.consent["dct:source"]["tc:reveals"].as_str().unwrap().contains("is a member");
         assert_eq!(data.contains("pd:Biometric"), !membership, "{}: {data}", receipt.kind);
         assert_eq!(data.contains("pd:FacialPrint"), !membership, "{}: {data}", receipt.kind);
+    }
+    // The party of a use is named with and without the grant's origin; it never speaks for the member.
+    let uses: Vec<&Receipt> = receipts.iter().map(|(receipt, _)| receipt).filter(|receipt| receipt.kind == "use").collect();
+    assert_eq!(uses.iter().filter(|receipt| receipt.origin.is_none()).count(), 1);
+    for receipt in uses {
+        let process = receipt.consent.pointer(PROCESS).unwrap();
+        assert_eq!(process["dpv:hasRecipient"].as_array().unwrap().len(), 1);
+        assert_eq!(process["dpv:hasConsentStatus"][0]["dpv:isIndicatedBy"], "tc:principal");
     }
 }
 
@@ -274,6 +283,16 @@ fn a_receipt_survives_its_file_and_opens() {
         assert_eq!(opened.request.message.action.name(), receipt.kind);
         assert_eq!(opened.certificate.decision.log_index, 34);
     }
+    // Nodes move and are renamed; receipts stay.
+    let mut moved = roster();
+    for node in &mut moved.nodes {
+        (node.url, node.operator) = ("https://elsewhere.example".to_owned(), "renamed".to_owned());
+    }
+    for profile in &mut moved.profiles {
+        (profile.modality, profile.description) = ("reworded".to_owned(), "reworded".to_owned());
+    }
+    assert_eq!(moved.digest(), roster().digest());
+    every_kind().iter().for_each(|(receipt, _)| drop(receipt.open(&moved).unwrap()));
     let roster = roster();
     let default = Charter::default_for(&roster);
     let action = Action::Verify(submission(&default, "face-512", Purpose::verification()));
@@ -357,7 +376,7 @@ fn people_can_read_it() {
     };
     assert_eq!(say("what happened"), "A relying party used a standing grant");
     assert_eq!(say("when"), "2027-01-15T08:00:01Z");
-    assert_eq!(say("consent"), "given");
+    assert_eq!(say("consent"), "given, 2027-01-15T08:00:00Z");
     assert_eq!(say("what for"), "Care (dpv:ServiceProvision). What Care means here.");
     assert_eq!(say("to whom"), "The clinic (hello@clinic.example)");
     assert_eq!(say("how often"), "at most 5 times, from 2027-01-15T08:00:00Z on");

@@ -22,8 +22,8 @@ pub fn explain(receipt: &Receipt) -> Vec<Line> {
     let status = at(process, "/dpv:hasConsentStatus/0");
     let mut lines = Lines::default();
     lines.add("what happened", text(record, "/dct:title"));
-    lines.add("when", text(status, "/dpv:isIndicatedAtTime"));
-    lines.add("consent", state(text(status, "/@type/0")).to_owned());
+    lines.add("when", text(record, "/dct:created"));
+    lines.add("consent", format!("{}, {}", state(&text(status, "/@type/0")), text(status, "/dpv:isIndicatedAtTime")));
     lines.add("about", text(record, "/dpv:hasDataSubject/dpv:hasIdentifier"));
     for purpose in list(process, "/dpv:hasPurpose") {
         let (label, meaning) = (text(purpose, "/skos:prefLabel"), text(purpose, "/skos:definition"));
@@ -98,14 +98,14 @@ fn name_of(record: &Value, id: &str) -> String {
     }
 }
 
-fn state(term: String) -> &'static str {
-    match term.as_str() {
+fn state(term: &str) -> &'static str {
+    match term {
         "dpv:ConsentGiven" => "given",
         "dpv:RenewedConsentGiven" => "given again",
         "dpv:ConsentRefused" => "refused",
         "dpv:ConsentWithdrawn" => "withdrawn",
         "dpv:ConsentRequested" => "asked for",
-        _ => "",
+        _ => "not known",
     }
 }
 

@@ -30,7 +30,7 @@ use crate::document::{Act, PurposeEntry};
 use crate::{Charter, Error};
 
 /// The consent receipt of a decision. `origin` is the request that made the grant, or the ask, to which `request` goes back. The
-/// same arguments give the same JSON.
+/// same arguments give the same JSON; of the roster, only what its digest binds counts.
 ///
 /// # Errors
 /// [`Error::Mismatch`] for decisions that are about no consent: a charter.
@@ -41,7 +41,7 @@ pub fn consent(
     decision: &Decision,
     origin: Option<&Request>,
 ) -> Result<Value, Error> {
-    let event = Event::of(request, decision, origin.and_then(terms_of))?;
+    let event = Event::of(request, decision, origin)?;
     let id = decision.operation.to_hex();
     let principal = principal(request, decision);
     let record = json!({
@@ -115,8 +115,10 @@ struct Event<'a> {
     biometric: bool,
     /// Absent when it lasts until the member does something else.
     until: Option<UnixSeconds>,
-    /// It was a relying party that asked.
-    by_party: bool,
+    /// It is the relying party that speaks: it asks for consent.
+    requested: bool,
+    /// When the member said it, if before the decision.
+    said_at: Option<UnixSeconds>,
 }
 
 const OWN: Event<'static> = Event {
@@ -129,7 +131,8 @@ const OWN: Event<'static> = Event {
     party: None,
     biometric: true,
     until: None,
-    by_party: false,
+    requested: false,
+    said_at: None,
 };
 
 /// What is done to tell a relying party of a membership.
@@ -138,7 +141,8 @@ const CONFIRMED: &[&str] = &["dpv:Use", "dpv:Disclose"];
 const COMPARED: &[&str] = &["dpv:Collect", "dpv:Match", "dpv:Disclose"];
 
 impl<'a> Event<'a> {
-    fn of(request: &'a Request, decision: &Decision, given: Option<&'a Terms>) -> Result<Self, Error> {
+    fn of(request: &'a Request, decision: &Decision, origin: Option<&'a Request>) -> Result<Self, Error> {
+        let given = origin.and_then(terms_of);
         Ok(match &request.action {
             Action::Enrol(submission) => {
                 let kept = matches!(decision.outcome, Outcome::Enrolled { .. });
@@ -158,9 +162,18 @@ impl<'a> Event<'a> {
             },
             Action::ShieldUp => Self { state: "dpv:ConsentWithdrawn", processing: &["dpv:Restrict"], ..OWN },
             Action::ShieldDown { .. } => Self { state: "dpv:RenewedConsentGiven", processing: &["dpv:Use"], ..OWN },
-            Action::Ask(ask) => Self { by_party: true, ..Self::standing(Some(&ask.terms), "dpv:ConsentRequested") },
+            Action::Ask(ask) => Self { requested: true, ..Self::standing(Some(&ask.terms), "dpv:ConsentRequested") },
             Action::Use(usage) => {
-                Self { purpose: Some(&usage.purpose), by_party: true, ..Self::standing(given, "dpv:ConsentGiven") }
+                let sample = usage.submission.as_ref();
+                Self {
+                    processing: if sample.is_some() { COMPARED } else { CONFIRMED },
+                    purpose: Some(&usage.purpose),
+                    profile: sample.map(|submission| &submission.profile),
+                    party: Some(&usage.party),
+                    biometric: sample.is_some(),
+                    said_at: origin.map(|origin| origin.issued_at),
+                    ..Self::standing(given, "dpv:ConsentGiven")
+                }
             }
             Action::Charter(_)
             | Action::Status
@@ -195,7 +208,8 @@ impl<'a> Event<'a> {
             party: Some(&terms.party),
             biometric,
             until: Some(terms.expires_at),
-            by_party: false,
+            requested: false,
+            said_at: None,
         }
     }
 }
@@ -274,11 +288,10 @@ fn personal_data(roster: &Roster, event: &Event<'_>) -> Vec<Value> {
         let concerned = roster.profiles.iter().filter(|profile| event.profile.is_none_or(|id| *id == profile.id));
         data.extend(concerned.map(|profile| {
             let mut broader = vec!["pd:Biometric"];
-            if profile.modality == "face" {
+            if profile.id.as_str().starts_with("face") {
                 broader.push("pd:FacialPrint");
             }
-            let label =
-                format!("a {} template ({}), split into shares that no node can read alone", profile.modality, profile.id);
+            let label = format!("a {} template, split into shares that no node can read alone", profile.id);
             entry("dpv:SpecialCategoryPersonalData", broader, label)
         }));
     }
@@ -296,7 +309,7 @@ fn storage(charter: &Charter, roster: &Roster) -> Vec<Value> {
             "@type": "dpv:StorageLocation",
             "dpv:hasLocation": {
                 "skos:broader": "dpv:RemoteLocation",
-                "skos:prefLabel": format!("node {}, run by {}", node.id, node.operator),
+                "skos:prefLabel": format!("node {}", node.id),
             },
         })
     };
@@ -320,12 +333,12 @@ fn status(decision: &Decision, event: &Event<'_>) -> Value {
         None => json!({ "@type": "dpv:UntilEventDuration", "rdf:value": "until the member decides otherwise" }),
     };
     let by = match event.party {
-        Some(party) if event.by_party => format!("tc:party-{party}"),
+        Some(party) if event.requested => format!("tc:party-{party}"),
         _ => "tc:principal".to_owned(),
     };
     json!({
         "@type": [event.state, "dpv:ExplicitlyExpressedConsent"],
-        "dpv:isIndicatedAtTime": utc(decision.decided_at),
+        "dpv:isIndicatedAtTime": utc(event.said_at.unwrap_or(decision.decided_at)),
         "dpv:hasDuration": duration,
         "dpv:isIndicatedBy": by,
         "dpv:isExercisedAt": "by a request signed with a device key, decided by all three nodes",
@@ -339,7 +352,9 @@ fn entities(charter: &Charter, roster: &Roster, event: &Event<'_>) -> Vec<Value>
         all.push(entity(format!("tc:controller-{}", i + 1), "dpv:DataController", &controller.name, &controller.contact));
     }
     for node in &roster.nodes {
-        all.push(entity(format!("tc:node-{}", node.id), "dpv:DataProcessor", &node.operator, &node.url));
+        // Names and addresses of nodes may change, and a receipt must still say what was signed: only what the roster's digest binds.
+        let contact = format!("as the roster says of the node with the signing key {}", node.signing_key);
+        all.push(entity(format!("tc:node-{}", node.id), "dpv:DataProcessor", &format!("node {}", node.id), &contact));
     }
     if let Some(id) = event.party {
         let listed = charter.party(id);

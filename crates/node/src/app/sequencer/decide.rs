@@ -285,7 +285,7 @@ impl Sequencer {
         self.core.config.metrics.batch(batch.entries.len(), prepared.began.elapsed());
         tracing::debug!(batch = batch.number, operations = batch.entries.len(), "committed");
         self.core.publication.committed.notify_one();
-        self.publish().await?;
+        self.publish();
         self.broadcast(&self.state());
         answer(prepared.waiting, certificates);
         Ok(())

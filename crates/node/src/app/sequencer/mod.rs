@@ -193,7 +193,7 @@ impl Sequencer {
             tracing::info!(batch = batch.number, "a batch was prepared before the restart; ask the other nodes about it");
             sequencer.phase = Phase::Prepared(Box::new(sequencer.promise(batch, Vec::new(), true)));
         }
-        sequencer.publish().await?;
+        sequencer.publish();
         Ok((sequencer, results))
     }
 
@@ -539,16 +539,20 @@ impl Sequencer {
         (silent || in_doubt).then_some(Obstacle::Recovering)
     }
 
-    /// Tells the rest of the node what stands now.
-    async fn publish(&self) -> Result<(), Error> {
-        let records = self.core.store.record_counts().await?;
+    /// Tells the rest of the node what stands now. Records are counted in memory: the store would read them all.
+    fn publish(&self) {
+        let active = |gallery: &RwLock<Gallery>| {
+            let gallery = gallery.read().unwrap_or_else(PoisonError::into_inner);
+            gallery.usable_words().iter().map(|word| u64::from(word.count_ones())).sum()
+        };
         {
             let mut status = self.core.status.write().unwrap_or_else(PoisonError::into_inner);
             status.committed = self.chain.committed;
-            status.records = records.into_iter().map(|(profile, count)| (profile.to_string(), count)).collect();
+            let profiles = self.core.config.roster.profiles.iter();
+            let counted = profiles.filter_map(|profile| Some((&profile.id, self.galleries.get(&profile.id)?)));
+            status.records = counted.map(|(profile, gallery)| (profile.to_string(), active(gallery))).collect();
         }
         self.update_status();
-        Ok(())
     }
 }
 

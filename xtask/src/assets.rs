@@ -36,6 +36,13 @@ pub(crate) const PEERS: Set = Set {
     packages: &PEER_PACKAGES,
 };
 
+/// An implementation of BBS in JavaScript, and what it needs: for the tests only.
+pub(crate) const NODE_PEERS: Set = Set {
+    suffix: "-node-peers",
+    tree: "4ae2df6c25bbf027b18fc7381c92d1f85ae707160e80fae02b59a79ccd6800e0",
+    packages: &NODE_PACKAGES,
+};
+
 /// A package, the client that fetches it, and what we take from it.
 struct Package {
     /// As the client writes it.
@@ -118,6 +125,37 @@ const PEER_PACKAGES: [Package; 3] = [
         place: |path| python_file(path, "cachetools/"),
     },
 ];
+
+const NODE_PACKAGES: [Package; 3] = [
+    Package {
+        name: "@digitalbazaar/bbs-signatures@3.0.0",
+        client: Client::Npm,
+        sha256: "e397525b2e69e261cb9128296453b91847c9253b5f411184d06f0fcccc7c0935",
+        what: "an implementation of BBS, 0.1 MB",
+        place: |path| node_file(path, "@digitalbazaar/bbs-signatures"),
+    },
+    Package {
+        name: "@noble/curves@1.9.7",
+        client: Client::Npm,
+        sha256: "c4c5545645b8d58a080d2faf84982f6fe5dc3a0516e11de8dc571b38cab565e9",
+        what: "needed by the former, 2 MB",
+        place: |path| node_file(path, "@noble/curves"),
+    },
+    Package {
+        name: "@noble/hashes@1.8.0",
+        client: Client::Npm,
+        sha256: "e8a765d92c04faaccba8776411c5038cb195f812ee629fce07e1d2e6aec80ea0",
+        what: "needed by the former, 1 MB",
+        place: |path| node_file(path, "@noble/hashes"),
+    },
+];
+
+/// What node reads of a package.
+fn node_file(path: &str, package: &str) -> Option<String> {
+    let rest = path.strip_prefix("package/")?;
+    let read = rest.ends_with(".js") || rest.ends_with("package.json");
+    (read && is_plain(rest)).then(|| format!("node_modules/{package}/{rest}"))
+}
 
 fn python_file(path: &str, package: &str) -> Option<String> {
     (path.starts_with(package) && path.ends_with(".py") && is_plain(path)).then(|| path.to_owned())

@@ -55,7 +55,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     });
     eprintln!("x test: {passed} passed, {failed} failed");
     for missing in peers.missing {
-        eprintln!("x test: A FOREIGN VERIFIER OF THE LOG DID NOT RUN: {missing:#}");
+        eprintln!("x test: A FOREIGN VERIFIER DID NOT RUN: {missing:#}");
     }
     result
 }

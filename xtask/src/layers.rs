@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::programs;
 
 /// The layers, lowest first.
-const LAYERS: [&[&str]; 4] = [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node"], &["cli", "sim"]];
+const LAYERS: [&[&str]; 4] =
+    [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node"], &["cli", "sim"]];
 
 /// Crates that do no I/O and read no clock: what they must not link, at any depth.
 const PURE: [&str; 6] = ["types", "biometric", "mpc", "tlog", "charter", "credential"];

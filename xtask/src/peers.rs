@@ -1,5 +1,5 @@
-//! Other people's verifiers of transparency logs, with which `crates/log/tests/peers.rs` checks ours: two Python packages, and Go's
-//! checksum database from Debian. A machine without them runs all other tests; what is missing is said, not hidden.
+//! Other people's verifiers. Of transparency logs, with which `crates/log/tests/peers.rs` checks ours: two Python packages, and Go's
+//! checksum database from Debian. Of BBS, with which `crates/credential/src/bbs/peer_tests.rs` does: an npm package. A machine without them runs all other tests; what is missing is said, not hidden.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,7 +35,16 @@ pub(crate) fn find() -> Peers {
         Ok(gopath) => peers.environment.push(("COMMONS_PEERS_GOPATH", gopath.into())),
         Err(error) => peers.missing.push(error.context("golang.org/x/mod/sumdb (Go)")),
     }
+    match node() {
+        Ok(modules) => peers.environment.push(("COMMONS_PEERS_NODE_MODULES", modules)),
+        Err(error) => peers.missing.push(error.context("@digitalbazaar/bbs-signatures (npm)")),
+    }
     peers
+}
+
+fn node() -> Result<OsString> {
+    need("node", &["--version"], &["nodejs"])?;
+    Ok(assets::ensure(&assets::NODE_PEERS)?.join("node_modules").into())
 }
 
 fn python() -> Result<[(&'static str, OsString); 2]> {

@@ -22,4 +22,6 @@ pub(crate) use signature::{SIGNATURE_LEN, check_commitment, commit, key_from_mat
 pub(crate) use suite::{PUBLIC_KEY_LEN, PublicKey, Stream, base_of, hash_to_scalar, interface, message_scalar};
 
 #[cfg(test)]
+mod peer_tests;
+#[cfg(test)]
 mod tests;

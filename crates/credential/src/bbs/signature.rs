@@ -4,7 +4,7 @@ use bls12_381_plus::group::{Curve, Group};
 use bls12_381_plus::{G1Affine, G2Affine, G2Prepared, G2Projective, Scalar, multi_miller_loop};
 
 use super::group::{G1, POINT_LEN, SCALAR_LEN, combine, combine_public, read_point, read_scalar, write_point};
-use super::suite::{API_CORE, Interface, PUBLIC_KEY_LEN, PublicKey, Stream, hash_to_scalar, octets};
+use super::suite::{Interface, PUBLIC_KEY_LEN, PublicKey, SUITE, Stream, hash_to_scalar, octets};
 
 /// Bytes of a signature: a point and a scalar.
 pub(crate) const SIGNATURE_LEN: usize = POINT_LEN + SCALAR_LEN;
@@ -12,7 +12,7 @@ pub(crate) const SIGNATURE_LEN: usize = POINT_LEN + SCALAR_LEN;
 /// KeyGen.
 pub(crate) fn key_from_material(material: &[u8; 32], info: &[u8]) -> Scalar {
     let length = u16::try_from(info.len()).expect("key info is a short constant").to_be_bytes();
-    hash_to_scalar(&[material.as_slice(), &length, info].concat(), &[API_CORE, b"KEYGEN_DST_"].concat())
+    hash_to_scalar(&[material.as_slice(), &length, info].concat(), &[SUITE, b"KEYGEN_DST_"].concat())
 }
 
 /// SkToPk.

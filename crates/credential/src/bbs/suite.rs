@@ -14,8 +14,8 @@ type Expand = ExpandMsgXmd<Sha256>;
 
 /// Of the interface with pseudonyms (per-verifier-linkability-03).
 pub(crate) const API_NYM: &[u8] = b"BBS_BLS12381G1_XMD:SHA-256_SSWU_RO_H2G_HM2S_PSEUDONYM_";
-/// Of the plain interface (bbs-signatures-13), for keys and for tests against other implementations.
-pub(crate) const API_CORE: &[u8] = b"BBS_BLS12381G1_XMD:SHA-256_SSWU_RO_H2G_HM2S_";
+/// Of the ciphersuite (bbs-signatures-13).
+pub(crate) const SUITE: &[u8] = b"BBS_BLS12381G1_XMD:SHA-256_SSWU_RO_";
 /// The suite's fixed point P1.
 const P1: &str = "a8ce256102840821a3e94ea9025e4662b205762f9776b3a766c872b948f1fd225e7c59698588e70d11406d161b4e28c9";
 

@@ -147,13 +147,13 @@ impl Receipt {
     pub fn open(&self, roster: &Roster) -> Result<Opened, Error> {
         let request = Signed::<Request>::from_bytes(&decode("request", &self.request)?).map_err(unreadable)?;
         let certificate = Certificate::from_bytes(&decode("certificate", &self.certificate)?).map_err(unreadable)?;
-        let charter = self.charter(roster)?;
+        let charter = self.read_charter(roster)?;
         request.verify(&request.message.device).map_err(|_| mismatch("the request's signature is not valid"))?;
         certificate.verify(roster).map_err(|_| mismatch("the decision is not signed by this commons' three nodes"))?;
         let decision = &certificate.decision;
         belong_together(&request, decision)?;
         made_under(decision, &charter)?;
-        let origin = self.origin(roster, &request.message)?;
+        let origin = self.read_origin(roster, &request.message)?;
         if self.kind != request.message.action.name() || self.log_index != decision.log_index {
             return Err(mismatch("its labels are not those of the signed parts"));
         }
@@ -164,7 +164,7 @@ impl Receipt {
         Ok(Opened { request, certificate, charter, origin })
     }
 
-    fn origin(&self, roster: &Roster, request: &Request) -> Result<Option<Event>, Error> {
+    fn read_origin(&self, roster: &Roster, request: &Request) -> Result<Option<Event>, Error> {
         let Some(text) = &self.origin else { return Ok(None) };
         let limit = Request::LIMIT + Decision::LIMIT + 4 * 64;
         let origin: Event = types::decode("origin", &decode("origin", text)?, limit).map_err(unreadable)?;
@@ -176,7 +176,7 @@ impl Receipt {
         Ok(Some(origin))
     }
 
-    fn charter(&self, roster: &Roster) -> Result<Charter, Error> {
+    fn read_charter(&self, roster: &Roster) -> Result<Charter, Error> {
         let charter = match &self.charter_signed {
             Some(text) => {
                 let limit = limits::CHARTER_BYTES + 4 + 3 * 64;

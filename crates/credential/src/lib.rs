@@ -6,8 +6,8 @@
 //! context, and unlinkable ones elsewhere. Credentials live one [`Epoch`] and are re-issued, which is how a membership ends
 //! (docs/decisions/0010-short-lived-credentials.md).
 //!
-//! Specifications: see the module `bbs`. Around it: [`reveal`] (two personas are one person), [`code`] (a code
-//! that a persona signs anew at every moment, checked face to face).
+//! Specifications: see the module `bbs`. Around it: [`reveal`] (two personas are one person), [`glyph`] (a
+//! persona's visual mark) and [`code`] (what it signs anew at every moment, checked face to face).
 //!
 //! **In scope**: values, their bytes, their checks. **Out of scope**: I/O, clocks, ambient randomness (time and fresh bytes come
 //! in as arguments); deciding who is issued to (`node`); keeping credentials (`client`); OpenID Connect and wallets.
@@ -22,6 +22,7 @@ mod epoch;
 mod error;
 mod fresh;
 mod gate;
+pub mod glyph;
 mod issuer;
 pub mod limits;
 mod persona;

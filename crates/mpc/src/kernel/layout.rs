@@ -150,7 +150,7 @@ impl Layout {
 }
 
 /// Consecutive records that lie in one piece of memory: what a kernel works on. The lines may belong to a gallery in
-/// memory or, later, to a mapped file.
+/// memory or to a mapped file.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     layout: Layout,

@@ -180,20 +180,35 @@ pub fn control_message(bytes: &[u8]) {
     }
 }
 
-/// A segment file of shares, as a node finds it on its disk.
+/// The two files of a segment of shares, as a node finds them on its disk: the beginning of the index, then that of the lines. The
+/// rest of both, up to the length that they must have, is zero.
 pub fn segment(bytes: &[u8]) {
-    use node::store::segment::Segments;
-    use node::store::{Place, ShareRef};
+    use node::store::ShareRef;
+    use node::store::segment::{Segments, Slots};
     let Ok(folder) = tempfile::tempdir() else { return };
     let profile = seeds::small_profile();
     let shares = folder.path().join(profile.id.as_str());
-    if std::fs::create_dir_all(&shares).is_err() || std::fs::write(shares.join("000000.seg"), bytes).is_err() {
+    let (index, lines) = bytes.split_at(bytes.len().min(seeds::SEGMENT_INDEX));
+    let [index_len, lines_len] = seeds::segment_lengths();
+    let write = |name: &str, bytes: &[u8], len: u64| -> std::io::Result<()> {
+        std::fs::create_dir_all(&shares)?;
+        std::fs::write(shares.join(name), bytes)?;
+        // Longer files stay so: they must be refused.
+        let file = std::fs::File::options().write(true).open(shares.join(name))?;
+        file.set_len(len.max(bytes.len() as u64))
+    };
+    if write("000000.idx", index, index_len).and_then(|()| write("000000.seg", lines, lines_len)).is_err() {
         return;
     }
-    let share = ShareRef { profile: profile.id.clone(), place: Place { segment: 0, position: 64 } };
-    let used: BTreeSet<ShareRef> = [share.clone()].into();
-    if let Ok(segments) = Segments::open(folder.path(), NodeId::ALL[0], &[profile], &used) {
-        let _ = segments.read(&share);
+    let slots = Slots { len: 2, ..Slots::default() };
+    let (id, known) = (profile.id.clone(), [(profile.id.clone(), slots)].into());
+    if let Ok(segments) = Segments::open(folder.path(), NodeId::ALL[0], &[profile], &known) {
+        // What is accepted at the start is whole.
+        for slot in 0..2 {
+            let share = segments.read(&ShareRef { profile: id.clone(), slot }).expect("a share that was checked");
+            let gallery = segments.gallery(&id).expect("a gallery").read().expect("nobody panicked").record(slot);
+            assert_eq!(*share, gallery);
+        }
     }
 }
 

@@ -221,6 +221,14 @@ pub(super) fn control_messages() -> Vec<Vec<u8>> {
     .collect()
 }
 
+/// Bytes of the index in the input of the segment target: its header and two entries.
+pub(super) const SEGMENT_INDEX: usize = 64 + 2 * 32;
+
+/// Lengths of the index and of the file of lines: 65536 entries, and as many records padded to 64 words.
+pub(super) fn segment_lengths() -> [u64; 2] {
+    [64 + 32 * 65_536, 128 * 65_536]
+}
+
 pub(super) fn segments() -> Vec<Vec<u8>> {
     use node::store::NewShare;
     use node::store::segment::Segments;
@@ -230,6 +238,10 @@ pub(super) fn segments() -> Vec<Vec<u8>> {
         Segments::open(folder.path(), NodeId::ALL[0], &[profile.clone()], &Default::default()).expect("an empty store");
     let share = |byte| NewShare { profile: &profile.id, record: operation(byte), values: &[1, 2, 3, 4] };
     segments.append(&[share(1), share(2)]).expect("two shares");
-    let file = folder.path().join(profile.id.as_str()).join("000000.seg");
-    vec![std::fs::read(file).expect("the segment file")]
+    let read = |name: &str, len: usize| {
+        let bytes = std::fs::read(folder.path().join(profile.id.as_str()).join(name)).expect("a file of the segment");
+        bytes[..len].to_vec()
+    };
+    // The records are in the first group of 16, in the first line of each of its two planes.
+    vec![[read("000000.idx", SEGMENT_INDEX), read("000000.seg", 17 * 64)].concat()]
 }

@@ -102,6 +102,11 @@ impl Gallery {
         self.blocks.push(Block::Lent(Box::new(lines)));
     }
 
+    /// Gives back the lent blocks after the first `blocks`, except those in which slots count.
+    pub fn keep_blocks(&mut self, blocks: usize) {
+        self.blocks.truncate(blocks.max(self.len.div_ceil(self.block_records)));
+    }
+
     /// Blocks in memory or lent.
     pub fn blocks(&self) -> usize {
         self.blocks.len()

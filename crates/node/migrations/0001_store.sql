@@ -7,7 +7,7 @@ CREATE TABLE store (
     node    INTEGER,
     roster  BLOB
 ) STRICT;
-INSERT INTO store (id, version) VALUES (1, 1);
+INSERT INTO store (id, version) VALUES (1, 2);
 
 -- The decision chain: one row per batch, the same on all nodes. Names nobody.
 CREATE TABLE batches (
@@ -39,7 +39,7 @@ CREATE TABLE members (
     since  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Active records. A slot is a position in the gallery, the same on all nodes.
+-- Active records. A slot is a position in the gallery and in the segment files, the same on all nodes.
 CREATE TABLE records (
     profile         TEXT NOT NULL,
     slot            INTEGER NOT NULL,
@@ -47,24 +47,28 @@ CREATE TABLE records (
     profile_version INTEGER NOT NULL,
     batch           INTEGER NOT NULL,
     since           INTEGER NOT NULL,
-    segment         INTEGER NOT NULL,
-    position        INTEGER NOT NULL,
     PRIMARY KEY (profile, slot),
     UNIQUE (member, profile)
 ) STRICT, WITHOUT ROWID;
 
--- Slots ever given out per profile, erased ones included.
+-- Slots up to the last record of each profile.
 CREATE TABLE galleries (
     profile TEXT PRIMARY KEY,
     slots   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Shares that are no longer in use and must still be overwritten in their segment file.
+-- Slots before the last record that hold none: those of `records` are all others.
+CREATE TABLE holes (
+    profile TEXT NOT NULL,
+    slot    INTEGER NOT NULL,
+    PRIMARY KEY (profile, slot)
+) STRICT, WITHOUT ROWID;
+
+-- Slots that no record is in any more and whose bytes must still be overwritten in the segment file.
 CREATE TABLE erasures (
-    profile  TEXT NOT NULL,
-    segment  INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (profile, segment, position)
+    profile TEXT NOT NULL,
+    slot    INTEGER NOT NULL,
+    PRIMARY KEY (profile, slot)
 ) STRICT, WITHOUT ROWID;
 
 -- Certificates of recent operations, for the device that asked, until `forget_after`.

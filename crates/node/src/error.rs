@@ -205,6 +205,19 @@ pub enum Error {
         /// Version known.
         known: u16,
     },
+    /// A directory is of an earlier version that cannot be brought up to date.
+    #[error(
+        "{} has version {found}, which this program (version {known}) cannot read; run it with the commons-node that wrote it, or \
+         move it away, run `commons-node init` and enrol again", .path.display()
+    )]
+    OlderStore {
+        /// Which file.
+        path: PathBuf,
+        /// Version found.
+        found: u16,
+        /// Version known.
+        known: u16,
+    },
     /// A file is damaged where it must not be.
     #[error("{} is damaged ({what}); restore this node's directory from its newest backup or rebuild the node", .path.display())]
     Damaged {
@@ -339,6 +352,7 @@ impl Error {
             Self::OtherNode { .. } => "other-node",
             Self::OtherRoster { .. } => "other-roster",
             Self::NewerStore { .. } => "newer-store",
+            Self::OlderStore { .. } => "older-store",
             Self::Damaged { .. } => "damaged",
             Self::Config { .. } => "config",
             Self::NotInRoster { .. } => "not-in-roster",

@@ -1,7 +1,7 @@
 //! `commons-node`: the operator's program. Commands, output and exit codes; everything else is in the library.
 //!
 //! Exit codes: 0 done; 1 failed while running; 2 wrong usage or configuration; 3 the data directory is missing, damaged, in use,
-//! of another node or of a newer version.
+//! of another node or of another version.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -303,6 +303,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::OtherRoster { .. }
         | Error::NotInRoster { .. }
         | Error::NewerStore { .. }
+        | Error::OlderStore { .. }
         | Error::Exposed { .. }
         | Error::Damaged { .. } => 3,
         other if other.kind() == Kind::Invalid => 2,

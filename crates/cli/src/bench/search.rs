@@ -5,6 +5,7 @@
 //! by the client, checked, searched and refused by all three nodes, signed three times. So the gallery keeps its size.
 //! Everything shares this machine's cores: the client and all three nodes.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use client::native::NativeClient;
@@ -40,7 +41,7 @@ pub(crate) struct SearchTime {
     pub(crate) records: u64,
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
-    /// Of the gallery: records in memory with their padding.
+    /// Of the gallery: mapped records with their padding.
     pub(crate) resident_bytes_per_node: u64,
     /// From the start of three nodes at once until all are ready.
     #[serde(skip)]
@@ -110,8 +111,9 @@ impl Bench<'_> {
         }
         bar.finish_and_clear();
         let [store, ..] = &stores;
-        let gallery = store.gallery(self.profile).await.map_err(|error| failure(&error))?;
-        let resident = gallery.resident_bytes() as u64;
+        let gallery = store.gallery(&self.profile.id).map_err(|error| failure(&error))?;
+        let resident = gallery.read().unwrap_or_else(PoisonError::into_inner).resident_bytes() as u64;
+        drop(gallery);
         for store in &stores {
             store.close().await;
         }

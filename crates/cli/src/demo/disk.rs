@@ -1,21 +1,25 @@
-//! A look at a node's disk from outside: the bytes that stand for one record in its segment file.
+//! A look at a node's disk from outside: the bytes that stand for one record in its segment files.
 //!
-//! It reads the files as a thief of the disk would, with the layout that `node::store` documents: a frame names its record by the
-//! operation that brought it, 28 bytes before its values.
+//! It reads the files as a thief of the disk would, with the layout that `node::store::segment` documents: the index names a record
+//! by the operation that brought it, and the record's bytes lie in the lines at the same place.
 
 use std::path::{Path, PathBuf};
 
+use mpc::kernel::layout::{GROUP_RECORDS, Layout, Line};
 use types::OperationId;
 
-/// From a record's name to its values.
-const NAME_TO_VALUES: usize = 28;
+/// Bytes before the first entry of an index.
+const HEADER: usize = 64;
+/// Bytes of an entry, which begins with the name of the record.
+const ENTRY: usize = 32;
 
 /// Where a record's values lie.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    /// The file of lines.
     file: PathBuf,
-    offset: usize,
-    length: usize,
+    place: usize,
+    layout: Layout,
 }
 
 impl Place {
@@ -23,30 +27,28 @@ impl Place {
     pub(crate) fn find(data_dir: &Path, profile: &str, operation: &OperationId, length: usize) -> Option<Self> {
         let folder = data_dir.join("shares").join(profile);
         let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        for file in files {
-            let bytes = std::fs::read(&file).ok()?;
-            if let Some(at) = bytes.windows(operation.0.len()).position(|window| window == operation.0) {
-                return Some(Self { file, offset: at + NAME_TO_VALUES, length });
+        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "idx")) {
+            let index = std::fs::read(&file).ok()?;
+            let mut entries = index.get(HEADER..)?.chunks_exact(ENTRY);
+            if let Some(place) = entries.position(|entry| entry.starts_with(&operation.0)) {
+                return Some(Self { file: file.with_extension("seg"), place, layout: Layout::new(length / 2) });
             }
         }
         None
     }
 
-    /// The bytes there now.
-    pub(crate) fn read(&self) -> Option<Vec<u8>> {
-        let bytes = std::fs::read(&self.file).ok()?;
-        bytes.get(self.offset..self.offset + self.length).map(<[u8]>::to_vec)
-    }
-
-    /// The same as 16-bit numbers.
+    /// The 16-bit numbers there now.
     pub(crate) fn read_values(&self) -> Option<Vec<u16>> {
-        let bytes = self.read()?;
-        Some(bytes.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok()).map(u16::from_le_bytes).collect())
+        let bytes = std::fs::read(&self.file).ok()?;
+        let group = self.layout.group_lines() * size_of::<Line>();
+        let start = self.place / GROUP_RECORDS * group;
+        let lines: Vec<Line> = bytes.get(start..start + group)?.as_chunks().0.iter().map(|line| Line(*line)).collect();
+        Some(self.layout.read(&lines, self.place % GROUP_RECORDS))
     }
 
-    /// Whether nothing but zeros is left.
+    /// Whether nothing but zeros is left, or not even the file.
     pub(crate) fn is_zero(&self) -> bool {
-        self.read().is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
+        !self.file.exists() || self.read_values().is_some_and(|values| values.iter().all(|value| *value == 0))
     }
 }
 
@@ -59,18 +61,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shares = folder.path().join("shares/face-512");
         std::fs::create_dir_all(&shares).unwrap();
-        let mut bytes = vec![9; 76];
-        bytes.extend([7; 16]);
-        bytes.extend([0; NAME_TO_VALUES - 16]);
-        bytes.extend([1, 2, 3, 4, 5]);
-        std::fs::write(shares.join("000000.seg"), &bytes).unwrap();
-        let place = Place::find(folder.path(), "face-512", &OperationId([7; 16]), 4).unwrap();
-        assert_eq!(place.read_values().unwrap(), [0x0201, 0x0403]);
+        let mut index = vec![9; HEADER + 17 * ENTRY];
+        index.extend([7; 16]);
+        index.extend([0; ENTRY - 16]);
+        std::fs::write(shares.join("000000.idx"), &index).unwrap();
+        let layout = Layout::new(4);
+        let mut lines = vec![Line::ZERO; layout.lines(32)];
+        let write = |lines: &[Line]| {
+            let bytes: Vec<u8> = lines.iter().flat_map(|line| line.0).collect();
+            std::fs::write(shares.join("000000.seg"), bytes).unwrap();
+        };
+        layout.write(&mut lines, 17, &[1, 2, 3, 60_000]);
+        layout.write(&mut lines, 16, &[5; 4]);
+        write(&lines);
+        let place = Place::find(folder.path(), "face-512", &OperationId([7; 16]), 8).unwrap();
+        assert_eq!(place.read_values().unwrap(), [1, 2, 3, 60_000]);
         assert!(!place.is_zero());
-        let values = bytes.len() - 5;
-        bytes[values..].fill(0);
-        std::fs::write(shares.join("000000.seg"), &bytes).unwrap();
+        layout.erase(&mut lines, 17);
+        write(&lines);
         assert!(place.is_zero());
-        assert!(Place::find(folder.path(), "face-512", &OperationId([8; 16]), 4).is_none());
+        assert!(Place::find(folder.path(), "face-512", &OperationId([8; 16]), 8).is_none());
     }
 }

@@ -10,7 +10,7 @@ use types::{Digest, NodeId, seal};
 
 use super::sequencer::Core;
 use crate::Error;
-use crate::store::RecordRow;
+use crate::store::MemberRow;
 
 /// The bytes to send to the member.
 pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Error> {
@@ -41,10 +41,29 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
 }
 
 async fn member(core: &Core, request: &Request, with_samples: bool) -> Result<Option<MemberStatement>, Error> {
-    let Some(member) = core.store.member(&request.device).await? else { return Ok(None) };
+    // A batch that is committed meanwhile may move a record to another slot: then everything is read again.
+    loop {
+        let Some(member) = core.store.member(&request.device).await? else { return Ok(None) };
+        if let Some(records) = records(core, &member, with_samples).await? {
+            let metadata_bytes = core.store.metadata_bytes(&request.device).await?;
+            let (member, since) = (member.member, member.since);
+            let (grants, asks) = (Vec::new(), Vec::new());
+            return Ok(Some(MemberStatement { member, since, records, metadata_bytes, shield: None, grants, asks }));
+        }
+    }
+}
+
+/// Nothing when a record is not where it was.
+async fn records(core: &Core, member: &MemberRow, with_samples: bool) -> Result<Option<Vec<RecordStatement>>, Error> {
     let mut records = Vec::with_capacity(member.records.len());
     for row in &member.records {
-        let sample = if with_samples { Some(sample(core, row).await?) } else { None };
+        let sample = match with_samples {
+            true => match core.store.share(&member.member, row).await? {
+                Some(values) => Some(sample(core, &values)),
+                None => return Ok(None),
+            },
+            false => None,
+        };
         records.push(RecordStatement {
             profile: row.share.profile.clone(),
             batch: row.batch,
@@ -53,17 +72,13 @@ async fn member(core: &Core, request: &Request, with_samples: bool) -> Result<Op
             sample,
         });
     }
-    let metadata_bytes = core.store.metadata_bytes(&request.device).await?;
-    let (member, since) = (member.member, member.since);
-    let (grants, asks) = (Vec::new(), Vec::new());
-    Ok(Some(MemberStatement { member, since, records, metadata_bytes, shield: None, grants, asks }))
+    Ok(Some(records))
 }
 
-async fn sample(core: &Core, row: &RecordRow) -> Result<ShareSample, Error> {
-    let values = core.store.share(row.share.clone()).await?;
+fn sample(core: &Core, values: &[u16]) -> ShareSample {
     let bytes = zeroize::Zeroizing::new(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     let digest = Digest(Sha256::digest(&*bytes).into());
-    Ok(ShareSample { values: third(&values, core.config.node), digest })
+    ShareSample { values: third(values, core.config.node), digest }
 }
 
 /// Pairs `p` with `p % 3 == node.index()`.

@@ -7,7 +7,7 @@ use types::message::{Certificate, Decision};
 use types::sign::Message as _;
 use types::{DeviceKey, Digest, ProfileId, Signature, TraceKey, UnixSeconds};
 
-use super::{Place, ShareRef};
+use super::ShareRef;
 use crate::Error;
 
 /// Where the decision chain stands.
@@ -67,12 +67,10 @@ pub enum Effect {
     None,
     /// A record becomes active.
     Admit {
-        /// Its profile and place.
+        /// Its profile and slot, the same on all nodes.
         share: ShareRef,
         /// Version of the profile.
         profile_version: u16,
-        /// Its position in the gallery, the same on all nodes.
-        slot: u32,
         /// Marks the member's log entries from now on. The first one stays.
         trace: TraceKey,
     },
@@ -111,6 +109,25 @@ impl Batch {
             Effect::Admit { share, .. } => Some(share),
             Effect::None | Effect::Erase { .. } => None,
         })
+    }
+
+    /// Slots whose records this batch erases.
+    pub fn erased(&self) -> impl Iterator<Item = &(ProfileId, u32)> {
+        self.entries.iter().flat_map(|entry| match &entry.effect {
+            Effect::Erase { records } => records.as_slice(),
+            Effect::None | Effect::Admit { .. } => &[],
+        })
+    }
+
+    /// Says which slots the admitted shares took, in their order.
+    pub fn set_slots(&mut self, slots: Vec<u32>) {
+        let admitted = self.entries.iter_mut().filter_map(|entry| match &mut entry.effect {
+            Effect::Admit { share, .. } => Some(share),
+            Effect::None | Effect::Erase { .. } => None,
+        });
+        for (share, slot) in admitted.zip(slots) {
+            share.slot = slot;
+        }
     }
 
     /// Decisions with their three signatures.
@@ -156,10 +173,8 @@ pub struct MemberRow {
 /// An active record as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRow {
-    /// Profile and place of the share.
+    /// Profile and slot. The slot may change with every batch.
     pub share: ShareRef,
-    /// Position in the gallery.
-    pub slot: u32,
     /// Batch that admitted it.
     pub batch: u64,
     /// When.
@@ -171,9 +186,4 @@ impl MemberRow {
     pub fn record(&self, profile: &ProfileId) -> Option<&RecordRow> {
         self.records.iter().find(|record| record.share.profile == *profile)
     }
-}
-
-impl Place {
-    /// For a batch that is not written yet.
-    pub const NOWHERE: Self = Self { segment: u32::MAX, position: 0 };
 }

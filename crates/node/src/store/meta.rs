@@ -1,15 +1,17 @@
-//! The metadata in SQLite: every statement that this node runs, in one place.
+//! The metadata in SQLite: every statement that this node runs, except those about slots ([`super::slots`]).
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use types::message::{Certificate, Outcome};
-use types::profile::Profile;
 use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature, TraceKey, encode, limits};
 
 use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
-use super::{Place, Places, ShareRef, VERSION, log};
+use super::slots::{leave, list_erasure, take, trim};
+use super::{ShareRef, VERSION, log};
 use crate::Error;
 
 /// Upper bound of a stored batch: every decision with its effect, plus the frame around them.
@@ -22,9 +24,10 @@ pub(super) async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), 
     let row = sqlx::query("SELECT version FROM store").fetch_optional(pool).await?;
     let damaged = || Error::Damaged { path: path.to_owned(), what: "it has no version".to_owned() };
     let found: u16 = row.ok_or_else(damaged)?.try_get(0)?;
-    match found > VERSION {
-        true => Err(Error::NewerStore { path: path.to_owned(), found, known: VERSION }),
-        false => Ok(()),
+    match found.cmp(&VERSION) {
+        Ordering::Greater => Err(Error::NewerStore { path: path.to_owned(), found, known: VERSION }),
+        Ordering::Less => Err(Error::OlderStore { path: path.to_owned(), found, known: VERSION }),
+        Ordering::Equal => Ok(()),
     }
 }
 
@@ -43,16 +46,6 @@ pub(super) async fn bind(pool: &SqlitePool, dir: &Path, node: NodeId, roster: &D
         return Err(Error::OtherRoster { path: dir.to_owned() });
     }
     Ok(())
-}
-
-/// Shares of active records and of the prepared batch. Whatever else lies in segment files is to be erased.
-pub(super) async fn shares_in_use(pool: &SqlitePool) -> Result<Places, Error> {
-    let rows = sqlx::query("SELECT profile, segment, position FROM records").fetch_all(pool).await?;
-    let mut used = rows.iter().map(share).collect::<Result<Places, Error>>()?;
-    if let Some(batch) = prepared(pool).await? {
-        used.extend(batch.admitted().cloned());
-    }
-    Ok(used)
 }
 
 pub(super) async fn chain(pool: &SqlitePool, commons: &Digest) -> Result<Chain, Error> {
@@ -116,6 +109,10 @@ pub(super) async fn commit(
             .execute(&mut *tx)
             .await?;
     }
+    // Last: what one entry erases at the end, another may follow.
+    for profile in batch.erased().map(|(profile, _)| profile).collect::<BTreeSet<_>>() {
+        trim(&mut tx, profile).await?;
+    }
     sqlx::query("INSERT OR REPLACE INTO newest (id, session, digest, signatures) VALUES (1, ?, ?, ?)")
         .bind(bytes(&batch.session))
         .bind(bytes(&batch.digest().0))
@@ -134,12 +131,11 @@ pub(super) async fn commit(
 async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Error> {
     match &entry.effect {
         Effect::None => Ok(()),
-        Effect::Admit { share, profile_version, slot, trace } => {
+        Effect::Admit { share, profile_version, trace } => {
             let Outcome::Enrolled { member } = entry.decision.outcome else {
                 return Err(Error::Internal { what: "only an enrolment admits a record" });
             };
-            let member = (&entry.device, &member, trace);
-            admit(tx, batch, member, share, (*profile_version, *slot)).await
+            admit(tx, batch, (&entry.device, &member, trace), share, *profile_version).await
         }
         Effect::Erase { records } => {
             for (profile, slot) in records {
@@ -155,7 +151,7 @@ async fn admit(
     batch: &Batch,
     (device, member, trace): (&DeviceKey, &MemberId, &TraceKey),
     share: &ShareRef,
-    (profile_version, slot): (u16, u32),
+    profile_version: u16,
 ) -> Result<(), Error> {
     sqlx::query("INSERT OR IGNORE INTO members (member, device, since, trace) VALUES (?, ?, ?, ?)")
         .bind(bytes(&member.0))
@@ -164,35 +160,25 @@ async fn admit(
         .bind(bytes(trace.secret_bytes()))
         .execute(&mut **tx)
         .await?;
-    sqlx::query(
-        "INSERT INTO records (profile, slot, member, profile_version, batch, since, segment, position) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(share.profile.as_str())
-    .bind(slot)
-    .bind(bytes(&member.0))
-    .bind(profile_version)
-    .bind(signed(batch.number))
-    .bind(signed(batch.time))
-    .bind(share.place.segment)
-    .bind(signed(share.place.position))
-    .execute(&mut **tx)
-    .await?;
-    sqlx::query("INSERT OR REPLACE INTO galleries (profile, slots) VALUES (?, ?)")
+    sqlx::query("INSERT INTO records (profile, slot, member, profile_version, batch, since) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(share.profile.as_str())
-        .bind(i64::from(slot) + 1)
+        .bind(share.slot)
+        .bind(bytes(&member.0))
+        .bind(profile_version)
+        .bind(signed(batch.number))
+        .bind(signed(batch.time))
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    take(tx, share).await
 }
 
 async fn erase(tx: &mut Tx<'_>, profile: &ProfileId, slot: u32) -> Result<(), Error> {
-    let row = sqlx::query("DELETE FROM records WHERE profile = ? AND slot = ? RETURNING profile, segment, position")
+    let row = sqlx::query("DELETE FROM records WHERE profile = ? AND slot = ? RETURNING profile, slot")
         .bind(profile.as_str())
         .bind(slot)
         .fetch_one(&mut **tx)
         .await?;
-    list_erasure(tx, &share(&row)?).await
+    leave(tx, &share(&row)?).await
 }
 
 async fn forget_if_empty(tx: &mut Tx<'_>, device: &DeviceKey) -> Result<(), Error> {
@@ -208,27 +194,6 @@ async fn forget_if_empty(tx: &mut Tx<'_>, device: &DeviceKey) -> Result<(), Erro
     Ok(())
 }
 
-async fn list_erasure(tx: &mut Tx<'_>, share: &ShareRef) -> Result<(), Error> {
-    sqlx::query("INSERT OR IGNORE INTO erasures (profile, segment, position) VALUES (?, ?, ?)")
-        .bind(share.profile.as_str())
-        .bind(share.place.segment)
-        .bind(signed(share.place.position))
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-pub(super) async fn erasures(pool: &SqlitePool) -> Result<Vec<ShareRef>, Error> {
-    let rows = sqlx::query("SELECT profile, segment, position FROM erasures").fetch_all(pool).await?;
-    rows.iter().map(share).collect()
-}
-
-/// To be called when the listed shares are overwritten. Only the sequencer lists shares, and it does not do so meanwhile.
-pub(super) async fn forget_erasures(pool: &SqlitePool) -> Result<(), Error> {
-    sqlx::query("DELETE FROM erasures").execute(pool).await?;
-    Ok(())
-}
-
 pub(super) async fn newest(pool: &SqlitePool) -> Result<Option<Newest>, Error> {
     let Some(row) = sqlx::query("SELECT session, digest, signatures FROM newest").fetch_optional(pool).await? else {
         return Ok(None);
@@ -240,7 +205,7 @@ pub(super) async fn newest(pool: &SqlitePool) -> Result<Option<Newest>, Error> {
 pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Option<MemberRow>, Error> {
     // One statement, so that a commit between two cannot show half of a change.
     let rows = sqlx::query(
-        "SELECT r.profile, r.segment, r.position, r.slot, r.batch, r.since, m.member, m.since, m.trace \
+        "SELECT r.profile, r.slot, r.batch, r.since, m.member, m.since, m.trace \
          FROM members m JOIN records r ON r.member = m.member WHERE m.device = ? ORDER BY r.profile",
     )
     .bind(bytes(&device.0))
@@ -248,19 +213,19 @@ pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Opti
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let record = |row: &SqliteRow| -> Result<RecordRow, Error> {
-        Ok(RecordRow { share: share(row)?, slot: row.try_get(3)?, batch: number(row, 4)?, since: number(row, 5)? })
+        Ok(RecordRow { share: share(row)?, batch: number(row, 2)?, since: number(row, 3)? })
     };
     let records = rows.iter().map(record).collect::<Result<_, _>>()?;
-    let trace: Option<&[u8]> = first.try_get(8)?;
-    let trace = trace.map(|_| array(first, 8).map(TraceKey::from_random)).transpose()?;
-    Ok(Some(MemberRow { member: MemberId(array(first, 6)?), since: number(first, 7)?, trace, records }))
+    let trace: Option<&[u8]> = first.try_get(6)?;
+    let trace = trace.map(|_| array(first, 6).map(TraceKey::from_random)).transpose()?;
+    Ok(Some(MemberRow { member: MemberId(array(first, 4)?), since: number(first, 5)?, trace, records }))
 }
 
 pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {
     // Fixed-width columns count as their stored widths, numbers as 8 bytes.
     let row = sqlx::query(
         "SELECT (SELECT COALESCE(SUM(length(member) + length(device) + COALESCE(length(trace), 0) + 8), 0) FROM members WHERE device = ?1) \
-         + (SELECT COALESCE(SUM(length(r.member) + length(r.profile) + 48), 0) FROM records r \
+         + (SELECT COALESCE(SUM(length(r.member) + length(r.profile) + 32), 0) FROM records r \
             JOIN members m ON m.member = r.member WHERE m.device = ?1) \
          + (SELECT COALESCE(SUM(length(operation) + length(device) + length(certificate) + 8), 0) \
             FROM outcomes WHERE device = ?1)",
@@ -306,30 +271,19 @@ pub(super) async fn forget(pool: &SqlitePool, now: u64) -> Result<(), Error> {
     Ok(tx.commit().await?)
 }
 
-pub(super) async fn record_counts(pool: &SqlitePool, profiles: &[Profile]) -> Result<Vec<(ProfileId, u64)>, Error> {
-    let mut counts = Vec::with_capacity(profiles.len());
-    for profile in profiles {
-        let row = sqlx::query("SELECT COUNT(*) FROM records WHERE profile = ?");
-        let row = row.bind(profile.id.as_str()).fetch_one(pool).await?;
-        counts.push((profile.id.clone(), number(&row, 0)?));
-    }
-    Ok(counts)
+/// Whether the record of `member` is still the one in this slot that batch `batch` admitted.
+pub(super) async fn is_in_place(pool: &SqlitePool, member: &MemberId, record: &RecordRow) -> Result<bool, Error> {
+    let row = sqlx::query("SELECT 1 FROM records WHERE member = ? AND profile = ? AND slot = ? AND batch = ?")
+        .bind(bytes(&member.0))
+        .bind(record.share.profile.as_str())
+        .bind(record.share.slot)
+        .bind(signed(record.batch));
+    Ok(row.fetch_optional(pool).await?.is_some())
 }
 
-/// Slots ever given out, and the active ones with their places, in order.
-pub(super) async fn gallery_rows(pool: &SqlitePool, profile: &ProfileId) -> Result<(u32, Vec<(u32, Place)>), Error> {
-    let slots = sqlx::query("SELECT slots FROM galleries WHERE profile = ?").bind(profile.as_str());
-    let slots = slots.fetch_optional(pool).await?.map_or(Ok(0), |row| row.try_get(0))?;
-    let rows = sqlx::query("SELECT profile, segment, position, slot FROM records WHERE profile = ? ORDER BY slot");
-    let rows = rows.bind(profile.as_str()).fetch_all(pool).await?;
-    let active = rows.iter().map(|row| Ok((row.try_get(3)?, share(row)?.place))).collect::<Result<_, Error>>()?;
-    Ok((slots, active))
-}
-
-/// Columns 0 to 2: profile, segment, position.
-fn share(row: &SqliteRow) -> Result<ShareRef, Error> {
-    let place = Place { segment: row.try_get(1)?, position: number(row, 2)? };
-    Ok(ShareRef { profile: ProfileId::new(row.try_get(0)?)?, place })
+/// Columns 0 and 1: profile, slot.
+pub(super) fn share(row: &SqliteRow) -> Result<ShareRef, Error> {
+    Ok(ShareRef { profile: ProfileId::new(row.try_get(0)?)?, slot: row.try_get(1)? })
 }
 
 pub(super) fn digest(row: &SqliteRow, column: usize) -> Result<Digest, Error> {

@@ -5,7 +5,7 @@
 //! | `meta.sqlite` (`-wal`, `-shm`) | members, records, the decision chain, recent certificates | trusted; who changes it can hide or forge members on this node, and the other two nodes then disagree with it |
 //! | `log/tile/...` | full tiles and entry bundles of the transparency log | not trusted; see [`tiles`] |
 //! | `log/conflicts/...` | evidence against another node's log | for people; while it is there, nothing is decided |
-//! | `shares/PROFILE/NNNNNN.seg` | this node's shares | trusted for content; see [`segment`] |
+//! | `shares/PROFILE/NNNNNN.seg`, `.idx` | this node's shares, and their checksums | trusted for content; see [`segment`] |
 //! | `lock` | nothing | not trusted; keeps two processes apart |
 //!
 //! **Durability**: every method that changes something returns after it is on disk (SQLite with `synchronous=FULL`, segment
@@ -13,32 +13,40 @@
 //! time, readers beside it. **Retries**: none here; an error leaves the state before the call.
 //!
 //! The order that makes a crash at any instant harmless: shares are durable before the batch that names them is prepared; a
-//! frame that no row names is erased at start; rows are gone before their shares are overwritten, and a list of shares still to
-//! be overwritten is kept until they are.
+//! share that no row names is erased at start; rows are gone before their shares are overwritten, and a list of shares still to
+//! be overwritten is kept until they are. A record moves ([`compact`]) as one is admitted and another withdrawn: the copy is
+//! durable before its row says so, and the row says so before the original is overwritten.
+//!
+//! **The galleries** are the mapped segment files themselves. Searches read them under a shared lock; [`Store::append`],
+//! [`Store::settle`], [`Store::discard`] and [`Store::import`] change them under the exclusive one, and only the sequencer calls
+//! these, between runs. Slots are equal on all three nodes after the same batches: newcomers take the lowest free ones in the
+//! order of the batch, and moves follow from the slots in use alone.
 //!
 //! Out of scope: what a decision means (`app`).
 
 mod batch;
+mod compact;
 mod import;
 mod log;
+mod map;
 mod meta;
 pub mod segment;
+mod slots;
 #[cfg(test)]
 mod tests;
 pub mod tiles;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use mpc::gallery::Gallery;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use types::profile::Profile;
 use types::roster::Roster;
-use types::{NodeId, ProfileId};
+use types::{MemberId, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
 pub use batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
@@ -50,24 +58,22 @@ use segment::Segments;
 use tiles::LogFiles;
 
 /// Version of the directory's layout.
-pub const VERSION: u16 = 1;
-
-/// Where a share lies in the files of its profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Place {
-    /// Number of the segment file.
-    pub segment: u32,
-    /// First byte of the frame.
-    pub position: u64,
-}
+pub const VERSION: u16 = 2;
 
 /// A stored share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct ShareRef {
-    /// Whose files.
+    /// Whose gallery.
     pub profile: ProfileId,
-    /// Where in them.
-    pub place: Place,
+    /// Where in it, and in the segment files.
+    pub slot: u32,
+}
+
+impl ShareRef {
+    /// A share of `profile` that is not stored yet.
+    pub fn unplaced(profile: ProfileId) -> Self {
+        Self { profile, slot: u32::MAX }
+    }
 }
 
 /// The open data directory of a node.
@@ -99,11 +105,12 @@ impl Store {
         File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io(dir))
     }
 
-    /// Opens the store of `node` in the commons of `roster`. The first opening binds the directory to both.
+    /// Opens the store of `node` in the commons of `roster`, checks every share in it, and finishes what a crash left unfinished.
+    /// The first opening binds the directory to both.
     ///
     /// # Errors
     /// [`Error::NoStore`], [`Error::StoreLocked`], [`Error::OtherNode`], [`Error::OtherRoster`], [`Error::NewerStore`],
-    /// [`Error::Damaged`], [`Error::Io`], [`Error::Database`].
+    /// [`Error::OlderStore`], [`Error::Damaged`], [`Error::Io`], [`Error::Database`].
     pub async fn open(dir: &Path, node: NodeId, roster: &Roster) -> Result<Self, Error> {
         let path = dir.join(META);
         if !path.exists() {
@@ -116,15 +123,24 @@ impl Store {
         meta::bind(&write, dir, node, &roster.digest()).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options(&path).read_only(true)).await?;
 
-        let used = meta::shares_in_use(&write).await?;
+        let mut known = BTreeMap::new();
+        for profile in &roster.profiles {
+            known.insert(profile.id.clone(), slots::known(&write, &profile.id).await?);
+        }
         let (root, profiles) = (dir.join(SHARES), roster.profiles.clone());
-        let segments = blocking(move || Segments::open(&root, node, &profiles, &used)).await?;
+        let segments = blocking(move || Segments::open(&root, node, &profiles, &known)).await?;
         let log_dir = dir.join(LOG);
         let log_files = Arc::new(open_log(&write, &log_dir).await?);
-        let (segments, roster) = (Arc::new(segments), roster.clone());
+        let (segments, profiles, roster) = (Arc::new(segments), &roster.profiles, roster.clone());
         let store = Self { read, write, segments, log_files, log_dir, roster, _lock: lock };
-        // The walk above has erased whatever the list still named.
-        meta::forget_erasures(&store.write).await?;
+        // Whatever the list still named is overwritten.
+        slots::forget_erasures(&store.write).await?;
+        // Moves follow every commit, so there are none to finish while a batch is prepared.
+        if store.prepared().await?.is_none() {
+            for profile in profiles {
+                store.compact(&profile.id).await?;
+            }
+        }
         Ok(store)
     }
 
@@ -229,23 +245,16 @@ impl Store {
         log::witness(&self.write, origin, decide).await
     }
 
-    /// Appends shares; they are in use only when a prepared batch names them.
+    /// Stores shares in the lowest free slots, which it returns; they are in use only when a prepared batch names them.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub async fn append(&self, shares: Vec<OwnedShare>) -> Result<Vec<Place>, Error> {
+    pub async fn append(&self, shares: Vec<OwnedShare>) -> Result<Vec<u32>, Error> {
         if shares.is_empty() {
             return Ok(Vec::new());
         }
         let segments = Arc::clone(&self.segments);
-        blocking(move || {
-            let shares: Vec<NewShare<'_>> = shares
-                .iter()
-                .map(|share| NewShare { profile: &share.profile, record: share.record, values: share.values.values() })
-                .collect();
-            segments.append(&shares)
-        })
-        .await
+        blocking(move || segments.append(&shares.iter().map(OwnedShare::lend).collect::<Vec<_>>())).await
     }
 
     /// Keeps the promise to commit `batch` once all have voted.
@@ -273,7 +282,7 @@ impl Store {
         self.erase_listed().await
     }
 
-    /// Makes `batch` part of the chain. Shares of erased records are overwritten by [`Self::erase_listed`], to be called next.
+    /// Makes `batch` part of the chain. [`Self::settle`] is to be called next.
     ///
     /// # Errors
     /// [`Error::Database`]; nothing is changed then.
@@ -281,18 +290,76 @@ impl Store {
         meta::commit(&self.write, batch, signatures, forget_after).await
     }
 
-    /// Overwrites every share that is no longer in use. Repeating it is harmless.
+    /// Brings galleries and segment files up to the batch that was committed last: searches meet its records and no longer those
+    /// that it erased, whose bytes are overwritten; then the galleries are compacted. A start does the same.
     ///
     /// # Errors
-    /// [`Error::Database`], [`Error::Io`].
-    pub async fn erase_listed(&self) -> Result<(), Error> {
-        let listed = meta::erasures(&self.write).await?;
+    /// [`Error::Database`], [`Error::Io`], [`Error::Damaged`]. The node must restart then.
+    pub async fn settle(&self, batch: &Batch) -> Result<(), Error> {
+        let mut changed: BTreeMap<ProfileId, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
+        for share in batch.admitted() {
+            changed.entry(share.profile.clone()).or_default().0.push(share.slot);
+        }
+        for (profile, slot) in batch.erased() {
+            changed.entry(profile.clone()).or_default().1.push(*slot);
+        }
+        let profiles: Vec<ProfileId> = changed.keys().cloned().collect();
+        let segments = Arc::clone(&self.segments);
+        blocking(move || {
+            changed.into_iter().try_for_each(|(profile, (admitted, erased))| {
+                segments.admit(&profile, admitted)?;
+                segments.mask(&profile, erased)
+            })
+        })
+        .await?;
+        self.erase_listed().await?;
+        for profile in &profiles {
+            self.compact(profile).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves records into holes until few are left, and cuts the gallery off after the last.
+    async fn compact(&self, profile: &ProfileId) -> Result<(), Error> {
+        let most = self.segments.most_new(profile)?;
+        loop {
+            let (segments, id) = (Arc::clone(&self.segments), profile.clone());
+            let moves = blocking(move || {
+                segments.trim(&id)?;
+                let gallery = Arc::clone(segments.gallery(&id)?);
+                let moves = compact::moves(&gallery.read().unwrap_or_else(PoisonError::into_inner), most);
+                segments.copy(&id, &moves)?;
+                Ok(moves)
+            })
+            .await?;
+            if moves.is_empty() {
+                return Ok(());
+            }
+            tracing::info!(
+                profile = profile.as_str(),
+                records = moves.len(),
+                "move records into the slots of those that left"
+            );
+            slots::move_records(&self.write, profile, &moves).await?;
+            let (segments, id) = (Arc::clone(&self.segments), profile.clone());
+            blocking(move || {
+                segments.admit(&id, moves.iter().map(|(_, to)| *to))?;
+                segments.mask(&id, moves.iter().map(|(from, _)| *from))
+            })
+            .await?;
+            self.erase_listed().await?;
+        }
+    }
+
+    /// Overwrites every share that is no longer in use. Repeating it is harmless.
+    async fn erase_listed(&self) -> Result<(), Error> {
+        let listed = slots::erasures(&self.write).await?;
         if listed.is_empty() {
             return Ok(());
         }
         let segments = Arc::clone(&self.segments);
         blocking(move || segments.erase(&listed)).await?;
-        meta::forget_erasures(&self.write).await
+        slots::forget_erasures(&self.write).await
     }
 
     /// The signatures of the newest committed batch.
@@ -352,16 +419,21 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn record_counts(&self) -> Result<Vec<(ProfileId, u64)>, Error> {
-        meta::record_counts(&self.read, &self.roster.profiles).await
+        slots::record_counts(&self.read, &self.roster.profiles).await
     }
 
-    /// Reads a stored share.
+    /// Reads the share of a record of `member`; nothing when the record is not there any more: somebody else may be in its slot.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
-    pub async fn share(&self, share: ShareRef) -> Result<Zeroizing<Vec<u16>>, Error> {
-        let segments = Arc::clone(&self.segments);
-        blocking(move || segments.read(&share)).await
+    /// [`Error::Damaged`], [`Error::Io`], [`Error::Database`].
+    pub async fn share(&self, member: &MemberId, record: &RecordRow) -> Result<Option<Zeroizing<Vec<u16>>>, Error> {
+        let (segments, share) = (Arc::clone(&self.segments), record.share.clone());
+        let read = blocking(move || segments.read(&share)).await;
+        // A commit in between overwrites the share and gives the slot away only after the row has changed.
+        match meta::is_in_place(&self.read, member, record).await? {
+            true => read.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Bytes of values in one stored share of `profile`.
@@ -369,35 +441,16 @@ impl Store {
         self.segments.share_bytes(profile)
     }
 
-    /// Loads the gallery of `profile`: every slot ever given out, erased ones masked.
+    /// The gallery of `profile`. Whoever holds it longer than for one look keeps the store from changing it.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`], [`Error::Database`].
-    pub async fn gallery(&self, profile: &Profile) -> Result<Gallery, Error> {
-        let (slots, records) = meta::gallery_rows(&self.read, &profile.id).await?;
-        let (segments, record_len, id) = (Arc::clone(&self.segments), profile.matching.record_len(), profile.id.clone());
-        blocking(move || {
-            let mut gallery = Gallery::new(record_len);
-            let empty = vec![0u16; record_len];
-            let mut records = records.into_iter().peekable();
-            for slot in 0..slots {
-                match records.next_if(|(active, _)| *active == slot) {
-                    Some((_, place)) => {
-                        gallery.push(&segments.read(&ShareRef { profile: id.clone(), place })?);
-                    }
-                    None => {
-                        let slot = gallery.push(&empty);
-                        gallery.mask(slot);
-                    }
-                }
-            }
-            Ok(gallery)
-        })
-        .await
+    /// [`Error::Internal`] for an unknown profile.
+    pub fn gallery(&self, profile: &ProfileId) -> Result<Arc<RwLock<Gallery>>, Error> {
+        self.segments.gallery(profile).map(Arc::clone)
     }
 }
 
-/// A share to append, with its values.
+/// A share to store, with its values.
 pub struct OwnedShare {
     /// Which profile's files.
     pub profile: ProfileId,
@@ -405,6 +458,12 @@ pub struct OwnedShare {
     pub record: types::OperationId,
     /// Values in stored form.
     pub values: mpc::record::RecordShare,
+}
+
+impl OwnedShare {
+    fn lend(&self) -> NewShare<'_> {
+        NewShare { profile: &self.profile, record: self.record, values: self.values.values() }
+    }
 }
 
 const META: &str = "meta.sqlite";
@@ -454,5 +513,3 @@ fn lock(dir: &Path) -> Result<File, Error> {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "file work panicked" }))
 }
-
-type Places = BTreeSet<ShareRef>;

@@ -1,7 +1,6 @@
 //! The directory: whose it is, what a torn file does, and that what is erased is gone.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -9,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use mpc::record::RecordShare;
 use tempfile::TempDir;
 use types::message::{Decision, Outcome, VERSION as MESSAGE_VERSION};
+use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
 use types::sign::public_key;
 use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signature};
@@ -17,7 +17,10 @@ use super::*;
 
 const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'test'\ndescription = 'random vectors'\n[matching]\n\
     kind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\nnorm_max = 1.05\n";
-const FRAME: usize = 40 + 128;
+/// Length of the index file: a header and 65536 entries.
+const INDEX: u64 = 64 + 32 * 65_536;
+/// Length of the file of lines: 65536 records of 64 words.
+const LINES: u64 = 65_536 * 128;
 
 fn roster(seed: u8) -> Roster {
     let node = |id: NodeId| RosterNode {
@@ -53,8 +56,34 @@ fn segment(dir: &TempDir) -> PathBuf {
     dir.path().join("shares/vector-64/000000.seg")
 }
 
+fn index(dir: &TempDir) -> PathBuf {
+    dir.path().join("shares/vector-64/000000.idx")
+}
+
+/// The first group of records, as it lies on the disk.
 fn bytes(dir: &TempDir) -> Vec<u8> {
-    std::fs::read(segment(dir)).unwrap()
+    let mut bytes = vec![0; 16 * 128];
+    OpenOptions::new().read(true).open(segment(dir)).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+/// Changes one bit of a file.
+fn flip(path: &Path, position: u64, bit: u8) {
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, position).unwrap();
+    file.write_all_at(&[byte[0] ^ 1 << bit], position).unwrap();
+}
+
+fn stored(store: &Store, slot: u32) -> Vec<u16> {
+    store.gallery(&profile()).unwrap().read().unwrap().record(slot)
+}
+
+/// Slots in use, as searches see them.
+fn in_use(store: &Store) -> Vec<u32> {
+    let gallery = store.gallery(&profile()).unwrap();
+    let gallery = gallery.read().unwrap();
+    (0..u32::try_from(gallery.len()).unwrap()).filter(|slot| !gallery.is_masked(*slot)).collect()
 }
 
 fn profile() -> ProfileId {
@@ -67,13 +96,16 @@ fn values(n: u8) -> RecordShare {
 
 async fn append(store: &Store, n: u8) -> ShareRef {
     let share = OwnedShare { profile: profile(), record: OperationId([n; 16]), values: values(n) };
-    let place = store.append(vec![share]).await.unwrap()[0];
-    ShareRef { profile: profile(), place }
+    let slot = store.append(vec![share]).await.unwrap()[0];
+    ShareRef { profile: profile(), slot }
+}
+
+fn logged(number: u64) -> Vec<u8> {
+    number.to_le_bytes().to_vec()
 }
 
 /// Batch `number` of one decision, on batches of one decision each whose log entries are their numbers.
 fn batch(number: u64, previous: Digest, n: u8, outcome: Outcome, effect: Effect) -> Batch {
-    let logged = |number: u64| number.to_le_bytes().to_vec();
     let mut log = tlog::Peaks::default();
     (1..=number).for_each(|number| log.append(tlog::merkle::leaf_hash(&logged(number))));
     let decision = Decision {
@@ -96,16 +128,33 @@ fn trace(n: u8) -> types::TraceKey {
     types::TraceKey::from_random([n; 32])
 }
 
-/// Admits record `n` as batch `number` into slot `number - 1`.
-async fn admit(store: &Store, number: u64, n: u8) -> Batch {
+const VOTES: [[Signature; 3]; 1] = [[Signature([0; 64]); 3]];
+
+/// Commits `batch`, which has one entry, and brings the galleries up to it.
+async fn decide(store: &Store, batch: &Batch) {
+    store.prepare(batch).await.unwrap();
+    store.commit(batch, &VOTES, 1000).await.unwrap();
+    store.settle(batch).await.unwrap();
+}
+
+async fn admission(store: &Store, n: u8) -> Batch {
     let share = append(store, n).await;
-    let member = MemberId([n; 16]);
-    let effect = Effect::Admit { share, profile_version: 1, slot: u32::try_from(number).unwrap() - 1, trace: trace(n) };
     let chain = store.chain().await.unwrap();
-    let batch = batch(number, chain.head, n, Outcome::Enrolled { member }, effect);
-    store.prepare(&batch).await.unwrap();
-    store.commit(&batch, &[[Signature([0; 64]); 3]], 1000).await.unwrap();
+    let effect = Effect::Admit { share, profile_version: 1, trace: trace(n) };
+    batch(chain.committed + 1, chain.head, n, Outcome::Enrolled { member: MemberId([n; 16]) }, effect)
+}
+
+async fn admit(store: &Store, n: u8) -> Batch {
+    let batch = admission(store, n).await;
+    decide(store, &batch).await;
     batch
+}
+
+/// The withdrawal of the record in `slot`, whose device has number `device`.
+async fn withdrawal(store: &Store, device: u8, slot: u32) -> Batch {
+    let chain = store.chain().await.unwrap();
+    let effect = Effect::Erase { records: vec![(profile(), slot)] };
+    batch(chain.committed + 1, chain.head, 0xC0 | device, Outcome::Withdrawn { records: 1 }, effect)
 }
 
 #[tokio::test]
@@ -125,127 +174,264 @@ async fn a_directory_belongs_to_one_node_of_one_commons_in_one_process() {
 }
 
 #[tokio::test]
-async fn newer_files_are_left_alone() {
+async fn files_of_other_versions_are_left_alone() {
     let dir = created().await;
     let pool = SqlitePool::connect_with(options(&dir.path().join(META))).await.unwrap();
-    sqlx::query("UPDATE store SET version = 2").execute(&pool).await.unwrap();
-    assert!(matches!(open(&dir).await, Err(Error::NewerStore { found: 2, known: 1, .. })));
+    sqlx::query("UPDATE store SET version = 3").execute(&pool).await.unwrap();
+    assert!(matches!(open(&dir).await, Err(Error::NewerStore { found: 3, known: 2, .. })));
     sqlx::query("UPDATE store SET version = 1").execute(&pool).await.unwrap();
+    assert!(matches!(open(&dir).await, Err(Error::OlderStore { found: 1, known: 2, .. })));
+    sqlx::query("UPDATE store SET version = 2").execute(&pool).await.unwrap();
     pool.close().await;
 
     let store = open(&dir).await.unwrap();
-    append(&store, 1).await;
+    admit(&store, 1).await;
     drop(store);
-    let file = OpenOptions::new().write(true).open(segment(&dir)).unwrap();
+    let file = OpenOptions::new().write(true).open(index(&dir)).unwrap();
     file.write_all_at(&[9, 0], 8).unwrap();
-    assert!(matches!(open(&dir).await, Err(Error::NewerStore { found: 9, known: 1, .. })));
-    file.write_all_at(&[1, 0, 2], 8).unwrap();
+    assert!(matches!(open(&dir).await, Err(Error::NewerStore { found: 9, known: 2, .. })));
+    file.write_all_at(&[2, 0, 2], 8).unwrap();
     assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })), "node 2's file");
 }
 
 #[tokio::test]
-async fn a_torn_end_is_cut_off_and_what_never_came_into_use_is_erased() {
+async fn what_never_came_into_use_is_erased() {
     let dir = created().await;
     let store = open(&dir).await.unwrap();
-    admit(&store, 1, 0x11).await;
+    admit(&store, 0x11).await;
     append(&store, 0x22).await;
     drop(store);
-    let mut file = OpenOptions::new().append(true).open(segment(&dir)).unwrap();
-    file.write_all(&[0x77; 100]).unwrap();
-    assert_eq!(bytes(&dir).len(), 64 + 2 * FRAME + 100);
+    assert!(bytes(&dir).contains(&0x22));
 
     let store = open(&dir).await.unwrap();
-    let after = bytes(&dir);
-    assert_eq!(after.len(), 64 + 2 * FRAME);
-    assert!(!after.contains(&0x77) && !after.contains(&0x22) && after.contains(&0x11));
+    assert!(!bytes(&dir).contains(&0x22) && bytes(&dir).contains(&0x11));
     let member = store.member(&DeviceKey([1; 32])).await.unwrap().unwrap();
-    let share = store.share(member.records[0].share.clone()).await.unwrap();
+    let share = store.share(&member.member, &member.records[0]).await.unwrap().unwrap();
     assert_eq!(&share[..], values(0x11).values());
-    // The file goes on after the erased frame.
-    admit(&store, 2, 0x33).await;
-    let gallery = store.gallery(&roster(1).profiles[0]).await.unwrap();
-    assert_eq!((gallery.len(), gallery.record(1)), (2, values(0x33).values().to_vec()));
+    // The slot goes to the next.
+    admit(&store, 0x33).await;
+    assert_eq!((in_use(&store), stored(&store, 1)), (vec![0, 1], values(0x33).values().to_vec()));
 }
 
 #[tokio::test]
-async fn an_unfinished_header_is_written_again() {
+async fn a_share_whose_index_entry_a_power_cut_lost_is_erased_too() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    admit(&store, 0x11).await;
+    append(&store, 0x22).await;
+    drop(store);
+    let file = OpenOptions::new().write(true).open(index(&dir)).unwrap();
+    file.write_all_at(&[0; 32], 64 + 32).unwrap();
+    drop(open(&dir).await.unwrap());
+    assert!(!bytes(&dir).contains(&0x22) && bytes(&dir).contains(&0x11));
+}
+
+#[tokio::test]
+async fn an_entry_without_its_share_harms_nobody() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    admit(&store, 0x11).await;
+    let kept = bytes(&dir);
+    append(&store, 0x22).await;
+    drop(store);
+    // The power cut kept the entry, or half of it, and lost the lines.
+    for cut in [32, 20] {
+        OpenOptions::new().write(true).open(segment(&dir)).unwrap().write_all_at(&kept, 0).unwrap();
+        let file = OpenOptions::new().write(true).open(index(&dir)).unwrap();
+        file.write_all_at(&[0x55; 32][..cut], 64 + 32).unwrap();
+        let store = open(&dir).await.unwrap();
+        assert_eq!((in_use(&store), bytes(&dir)), (vec![0], kept.clone()));
+    }
+    let store = open(&dir).await.unwrap();
+    admit(&store, 0x33).await;
+    assert_eq!(stored(&store, 1), values(0x33).values());
+}
+
+#[tokio::test]
+async fn a_segment_that_was_not_finished_is_made_again() {
     let dir = created().await;
     drop(open(&dir).await.unwrap());
-    std::fs::write(segment(&dir), b"TCSHA").unwrap();
+    std::fs::write(segment(&dir), []).unwrap();
+    std::fs::write(index(&dir), b"TCSHA").unwrap();
     let store = open(&dir).await.unwrap();
+    assert!(!segment(&dir).exists() && !index(&dir).exists());
     append(&store, 5).await;
-    assert_eq!(bytes(&dir).len(), 64 + FRAME);
+    let len = |path: PathBuf| std::fs::metadata(path).unwrap().len();
+    assert_eq!((len(segment(&dir)), len(index(&dir))), (LINES, INDEX));
 }
 
 #[tokio::test]
 async fn damage_to_a_share_in_use_stops_the_node() {
     let dir = created().await;
     let store = open(&dir).await.unwrap();
-    admit(&store, 1, 0x11).await;
+    admit(&store, 0x11).await;
+    admit(&store, 0x12).await;
     drop(store);
-    let mut file = OpenOptions::new().read(true).write(true).open(segment(&dir)).unwrap();
-    let position = 64 + 40 + 17;
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(position)).unwrap();
-    file.read_exact(&mut byte).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], position).unwrap();
+    // Place 0 has the first four bytes of every line, place 1 the next four. An entry has 32 bytes.
+    let places =
+        [(segment(&dir), 0), (segment(&dir), 31 * 64 + 7), (index(&dir), 64), (index(&dir), 64 + 63), (index(&dir), 20)];
+    for (path, position) in places {
+        flip(&path, position, 5);
+        assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })), "byte {position} of {}", path.display());
+        flip(&path, position, 5);
+        assert!(open(&dir).await.is_ok());
+    }
+    // Bytes beside the records are nobody's.
+    flip(&segment(&dir), 40, 1);
+    assert!(open(&dir).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_share_that_is_damaged_under_a_running_node_is_not_given_out() {
+    let dir = created().await;
     let store = open(&dir).await.unwrap();
-    assert!(matches!(store.gallery(&roster(1).profiles[0]).await, Err(Error::Damaged { .. })));
+    admit(&store, 0x11).await;
+    let member = store.member(&DeviceKey([1; 32])).await.unwrap().unwrap();
+    flip(&segment(&dir), 3, 0);
+    assert!(matches!(store.share(&member.member, &member.records[0]).await, Err(Error::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn a_file_of_another_length_is_damage_and_no_signal() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    admit(&store, 0x11).await;
     drop(store);
-    file.write_all_at(&byte, position).unwrap();
-    assert!(open(&dir).await.unwrap().gallery(&roster(1).profiles[0]).await.is_ok());
-    file.set_len(64 + 100).unwrap();
-    assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })));
-    std::fs::remove_file(segment(&dir)).unwrap();
-    assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })));
+    for (path, len) in [(segment(&dir), LINES), (index(&dir), INDEX)] {
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        for wrong in [0, 64, 100, 4096, len - 1, len + 1] {
+            let whole = std::fs::read(&path).unwrap();
+            file.set_len(wrong).unwrap();
+            assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })), "{wrong} bytes of {}", path.display());
+            std::fs::write(&path, whole).unwrap();
+        }
+        assert!(open(&dir).await.is_ok());
+        std::fs::rename(&path, dir.path().join("away")).unwrap();
+        assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })));
+        std::fs::rename(dir.path().join("away"), &path).unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_withdrawn_member_leaves_no_byte() {
+    for crash in [false, true] {
+        let dir = created().await;
+        let store = open(&dir).await.unwrap();
+        admit(&store, 0xA1).await;
+        admit(&store, 0xB2).await;
+        let gone = store.member(&DeviceKey([1; 32])).await.unwrap().unwrap();
+        let withdrawal = withdrawal(&store, 1, 0).await;
+        store.prepare(&withdrawal).await.unwrap();
+        store.commit(&withdrawal, &VOTES, 1000).await.unwrap();
+        if !crash {
+            store.settle(&withdrawal).await.unwrap();
+        }
+        // A crash before the bytes are overwritten: the next start does it.
+        assert_eq!(bytes(&dir).contains(&0xA1), crash);
+        drop(store);
+        let store = open(&dir).await.unwrap();
+        assert!(!bytes(&dir).contains(&0xA1) && bytes(&dir).contains(&0xB2));
+        let entries = std::fs::read(index(&dir)).unwrap();
+        assert!(entries[64..96].iter().all(|byte| *byte == 0) && entries[96..128].contains(&0xB2));
+
+        assert_eq!(store.member(&DeviceKey([1; 32])).await.unwrap(), None);
+        assert_eq!(store.share(&gone.member, &gone.records[0]).await.unwrap(), None);
+        assert!(store.outcome(&OperationId([0xA1; 16]), &DeviceKey([1; 32])).await.unwrap().is_none());
+        assert!(store.outcome(&OperationId([0xC1; 16]), &DeviceKey([1; 32])).await.unwrap().is_some());
+        assert_eq!((in_use(&store), store.record_counts().await.unwrap()[0].1), (vec![1], 1));
+        store.close().await;
+        // The member id, sixteen times 0xA1, is nowhere in the database either.
+        let database = std::fs::read(dir.path().join(META)).unwrap();
+        assert!(!database.windows(16).any(|window| window == [0xA1; 16]));
+        assert!(database.windows(16).any(|window| window == [0xB2; 16]));
+    }
+}
+
+#[tokio::test]
+async fn the_lowest_free_slot_is_the_next_and_nobody_reads_who_came_after() {
     let dir = created().await;
     let store = open(&dir).await.unwrap();
-    admit(&store, 1, 0xA1).await;
-    let kept = admit(&store, 2, 0xB2).await;
-    let effect = Effect::Erase { records: vec![(profile(), 0)] };
-    let withdrawal = batch(3, kept.head(), 0xC1, Outcome::Withdrawn { records: 1 }, effect);
-    store.prepare(&withdrawal).await.unwrap();
-    store.commit(&withdrawal, &[[Signature([0; 64]); 3]], 1000).await.unwrap();
-    // A crash before the bytes are overwritten: the next start does it.
+    for n in 1..=4 {
+        admit(&store, n).await;
+    }
+    let second = store.member(&DeviceKey([2; 32])).await.unwrap().unwrap();
+    for (device, slot) in [(2, 1), (3, 2)] {
+        let withdrawal = withdrawal(&store, device, slot).await;
+        decide(&store, &withdrawal).await;
+    }
+    assert_eq!(in_use(&store), [0, 3]);
+    admit(&store, 5).await;
+    assert_eq!((in_use(&store), stored(&store, 1)), (vec![0, 1, 3], values(5).values().to_vec()));
+    // Whoever looked the row up before the withdrawal finds nothing now, and not the newcomer's share.
+    assert_eq!(store.share(&second.member, &second.records[0]).await.unwrap(), None);
+    let withdrawal = withdrawal(&store, 4, 3).await;
+    decide(&store, &withdrawal).await;
     drop(store);
     let store = open(&dir).await.unwrap();
-    let file = bytes(&dir);
-    assert!(file[64 + 40..64 + FRAME].iter().all(|byte| *byte == 0));
-    assert!(!file.contains(&0xA1) && file.contains(&0xB2));
-    store.erase_listed().await.unwrap();
+    assert_eq!(store.gallery(&profile()).unwrap().read().unwrap().len(), 2, "cut off after the last record");
+    admit(&store, 6).await;
+    assert_eq!(in_use(&store), [0, 1, 2]);
+}
 
-    assert_eq!(store.member(&DeviceKey([1; 32])).await.unwrap(), None);
-    assert!(store.outcome(&OperationId([0xA1; 16]), &DeviceKey([1; 32])).await.unwrap().is_none());
-    assert!(store.outcome(&OperationId([0xC1; 16]), &DeviceKey([1; 32])).await.unwrap().is_some());
-    let gallery = store.gallery(&roster(1).profiles[0]).await.unwrap();
-    assert!(gallery.is_masked(0) && !gallery.is_masked(1));
-    store.close().await;
-    // The member id, sixteen times 0xA1, is nowhere in the database either.
-    let database = std::fs::read(dir.path().join(META)).unwrap();
-    assert!(!database.windows(16).any(|window| window == [0xA1; 16]));
-    assert!(database.windows(16).any(|window| window == [0xB2; 16]));
+#[tokio::test]
+async fn one_batch_may_erase_the_last_record_and_bring_new_ones() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    for n in 1..=3 {
+        admit(&store, n).await;
+    }
+    let mut both = withdrawal(&store, 3, 2).await;
+    both.entries.extend(admission(&store, 9).await.entries);
+    let before = store.log().await.unwrap();
+    let after = both.entries.iter().fold(before, |mut log, entry| {
+        log.append(tlog::merkle::leaf_hash(&entry.log));
+        log
+    });
+    (both.log_size, both.log_root) = (after.size(), after.root());
+    store.prepare(&both).await.unwrap();
+    store.commit(&both, &[VOTES[0], VOTES[0]], 1000).await.unwrap();
+    store.settle(&both).await.unwrap();
+    let expected = (vec![0, 1, 3], values(9).values().to_vec());
+    assert_eq!((in_use(&store), stored(&store, 3)), expected);
+    drop(store);
+    let store = open(&dir).await.unwrap();
+    assert_eq!((in_use(&store), stored(&store, 3)), expected);
+    assert_eq!(append(&store, 4).await.slot, 2);
 }
 
 #[tokio::test]
 async fn a_promise_survives_and_can_be_taken_back() {
     let dir = created().await;
     let store = open(&dir).await.unwrap();
-    let share = append(&store, 0x44).await;
-    let effect = Effect::Admit { share, profile_version: 1, slot: 0, trace: trace(0x44) };
-    let promised = batch(1, store.chain().await.unwrap().head, 0x44, Outcome::Duplicate, effect);
+    let promised = admission(&store, 0x44).await;
     store.prepare(&promised).await.unwrap();
     assert!(store.prepare(&promised).await.is_err(), "one promise at a time");
     drop(store);
     let store = open(&dir).await.unwrap();
     assert_eq!(store.prepared().await.unwrap().as_ref(), Some(&promised));
-    assert!(bytes(&dir).contains(&0x44), "its share is kept");
+    assert!(bytes(&dir).contains(&0x44) && in_use(&store).is_empty(), "its share is kept, and not in use");
     store.discard(&promised).await.unwrap();
     assert!(store.prepared().await.unwrap().is_none() && !bytes(&dir).contains(&0x44));
     assert_eq!(store.chain().await.unwrap().committed, 0);
+    // A promise that is kept after a crash.
+    let promised = admission(&store, 0x55).await;
+    store.prepare(&promised).await.unwrap();
+    drop(store);
+    let store = open(&dir).await.unwrap();
+    store.commit(&promised, &VOTES, 1000).await.unwrap();
+    store.settle(&promised).await.unwrap();
+    assert_eq!((in_use(&store), stored(&store, 0)), (vec![0], values(0x55).values().to_vec()));
+}
+
+#[tokio::test]
+async fn damage_to_a_promised_share_stops_the_node() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    let promised = admission(&store, 0x44).await;
+    store.prepare(&promised).await.unwrap();
+    drop(store);
+    flip(&segment(&dir), 64, 7);
+    assert!(matches!(open(&dir).await, Err(Error::Damaged { .. })));
 }
 
 #[tokio::test]
@@ -272,10 +458,9 @@ async fn imported_records_are_searched_after_the_next_start() {
         store.close().await;
     }
     let store = open(&dir).await.unwrap();
-    let gallery = store.gallery(&profile).await.unwrap();
-    assert_eq!((gallery.len(), store.record_counts().await.unwrap()[0].1), (9, 9));
+    assert_eq!((in_use(&store), store.record_counts().await.unwrap()[0].1), ((0..9).collect(), 9));
     for slot in 0..9 {
-        assert_eq!(gallery.record(slot), values(u8::try_from(slot).unwrap()).values());
+        assert_eq!(stored(&store, slot), values(u8::try_from(slot).unwrap()).values());
     }
 }
 

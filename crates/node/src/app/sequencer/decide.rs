@@ -1,7 +1,6 @@
 //! From verdicts to a committed batch: prepare, vote, commit; and what becomes of a batch when something fails in between.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use mpc::record::RecordShare;
@@ -17,7 +16,7 @@ use crate::app::logged::{self, Public};
 use crate::app::matching::{Failure, Planned, Verdict};
 use crate::app::pending::{Task, Waiting};
 use crate::app::status::Obstacle;
-use crate::store::{Batch, Chain, Effect, Entry, OwnedShare, Place, ShareRef};
+use crate::store::{Batch, Chain, Effect, Entry, OwnedShare, ShareRef};
 
 /// Seconds for which a certificate can be asked for again.
 const OUTCOME_S: u64 = 24 * 3600;
@@ -62,8 +61,8 @@ impl Sequencer {
         }
         let head = (run.proposal.number, run.proposal.time);
         let (mut batch, shares) = self.outcomes(session, head, decided);
-        let places = match self.core.store.append(shares).await {
-            Ok(places) => places,
+        let slots = match self.core.store.append(shares).await {
+            Ok(slots) => slots,
             Err(error) => {
                 tracing::error!(code = error.code(), error = &error as &dyn std::error::Error, "shares could not be stored");
                 fail(waiting, None, "a node could not store the shares");
@@ -71,7 +70,7 @@ impl Sequencer {
                 return Ok(());
             }
         };
-        batch.set_places(places);
+        batch.set_slots(slots);
         self.fault(Point::AfterShares)?;
         self.core.store.prepare(&batch).await?;
         self.fault(Point::AfterPrepare)?;
@@ -142,14 +141,11 @@ impl Sequencer {
         values: RecordShare,
         shares: &mut Vec<OwnedShare>,
     ) -> Effect {
-        let taken = self.galleries.get(profile).map_or(0, |g| g.read().unwrap_or_else(PoisonError::into_inner).len());
-        // A batch has one profile, so the shares before this one took the slots before it.
-        let slot = u32::try_from(taken + shares.len()).unwrap_or(u32::MAX);
         let record = planned.operation.reference.operation;
         shares.push(OwnedShare { profile: profile.clone(), record, values });
-        let share = ShareRef { profile: profile.clone(), place: Place::NOWHERE };
+        let share = ShareRef::unplaced(profile.clone());
         let profile_version = self.core.config.roster.profile(profile).map_or(0, |profile| profile.version);
-        Effect::Admit { share, profile_version, slot, trace: planned.trace.clone() }
+        Effect::Admit { share, profile_version, trace: planned.trace.clone() }
     }
 
     /// A batch that this node has prepared, with its own signatures.
@@ -276,8 +272,7 @@ impl Sequencer {
         self.fault(Point::AfterCommit)?;
         let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Idle) else { return Ok(()) };
         let batch = prepared.batch;
-        self.update_galleries(&batch).await?;
-        self.core.store.erase_listed().await?;
+        self.core.store.settle(&batch).await?;
 
         let log = std::mem::take(&mut self.log);
         self.log = batch.extend(log).ok_or(Error::Internal { what: "the store has checked the log" })?;
@@ -289,41 +284,6 @@ impl Sequencer {
         self.broadcast(&self.state());
         answer(prepared.waiting, certificates);
         Ok(())
-    }
-
-    async fn update_galleries(&self, batch: &Batch) -> Flow {
-        for entry in &batch.entries {
-            match &entry.effect {
-                Effect::None => {}
-                Effect::Admit { share, slot, .. } => {
-                    let values = self.core.store.share(share.clone()).await?;
-                    let pushed = self.change_gallery(&share.profile, move |gallery| gallery.push(&values)).await?;
-                    if pushed != *slot {
-                        return Err(Error::Internal { what: "a record takes the slot that was decided" }.into());
-                    }
-                }
-                Effect::Erase { records } => {
-                    for (profile, slot) in records {
-                        let slot = *slot;
-                        self.change_gallery(profile, move |gallery| gallery.mask(slot)).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// On a blocking thread: a run that was given up may still hold the gallery for a moment.
-    async fn change_gallery<T: Send + 'static>(
-        &self,
-        profile: &types::ProfileId,
-        change: impl FnOnce(&mut mpc::gallery::Gallery) -> T + Send + 'static,
-    ) -> Flow<T> {
-        let gallery = self.galleries.get(profile).map(Arc::clone);
-        let gallery = gallery.ok_or(Error::Internal { what: "every profile has a gallery" })?;
-        let work = move || change(&mut gallery.write().unwrap_or_else(PoisonError::into_inner));
-        let changed = tokio::task::spawn_blocking(work).await;
-        Ok(changed.map_err(|_| Error::Internal { what: "a gallery could not be changed" })?)
     }
 
     fn fault(&self, point: Point) -> Flow {
@@ -338,19 +298,6 @@ impl Prepared {
     pub(super) fn own_vote(&self, own: NodeId) -> ControlMessage {
         let signatures = self.votes.get(own.index()).cloned().flatten().unwrap_or_default();
         ControlMessage::Vote { session: self.session, batch: self.digest, signatures }
-    }
-}
-
-impl Batch {
-    /// Says where the admitted shares lie, in their order.
-    fn set_places(&mut self, places: Vec<Place>) {
-        let admitted = self.entries.iter_mut().filter_map(|entry| match &mut entry.effect {
-            Effect::Admit { share, .. } => Some(share),
-            Effect::None | Effect::Erase { .. } => None,
-        });
-        for (share, place) in admitted.zip(places) {
-            share.place = place;
-        }
     }
 }
 

@@ -50,7 +50,7 @@ const LAST_BATCH: Duration = Duration::from_secs(10);
 /// How long seen operation ids and old certificates may stay beyond their time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// The galleries, one per profile. Only the sequencer changes them, and only between runs.
+/// The galleries, one per profile. The store changes them when the sequencer calls it, and only between runs.
 pub(super) type Galleries = BTreeMap<ProfileId, Arc<RwLock<Gallery>>>;
 
 /// What clients' calls ask of the sequencer.
@@ -170,8 +170,7 @@ impl Sequencer {
     ) -> Result<(Self, mpsc::Receiver<(SessionId, Result<Vec<Verdict>, Failure>)>), Error> {
         let mut galleries = Galleries::new();
         for profile in &core.config.roster.profiles {
-            let gallery = core.store.gallery(profile).await?;
-            galleries.insert(profile.id.clone(), Arc::new(RwLock::new(gallery)));
+            galleries.insert(profile.id.clone(), core.store.gallery(&profile.id)?);
         }
         let (chain, log) = (core.store.chain().await?, core.store.log().await?);
         let (finished, results) = mpsc::channel(4);

@@ -112,13 +112,13 @@ impl Sequencer {
             }
             Task::Enrol(..) => {}
             Task::Verify(profile, _) => match record(profile) {
-                Some(record) => planned.slot = Some(record.slot),
+                Some(record) => planned.slot = Some(record.share.slot),
                 None => return Ok(Err(Error::UnknownMember)),
             },
             Task::Withdraw(only) => {
                 let records = member.iter().flat_map(|member| &member.records);
                 let wanted = records.filter(|record| only.as_ref().is_none_or(|only| *only == record.share.profile));
-                planned.records = wanted.map(|record| (record.share.profile.clone(), record.slot)).collect();
+                planned.records = wanted.map(|record| (record.share.profile.clone(), record.share.slot)).collect();
                 if planned.records.is_empty() {
                     return Ok(Err(Error::UnknownMember));
                 }

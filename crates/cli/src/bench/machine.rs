@@ -60,3 +60,58 @@ fn memory(field: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| 1024 * kib)
 }
+
+/// Time of all cores since the machine was started, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Processor {
+    all: u64,
+    idle: u64,
+    own: u64,
+}
+
+impl Processor {
+    pub(crate) fn now() -> Self {
+        let numbers = |text: &str| -> Vec<u64> { text.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect() };
+        let system = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        // user, nice, system, idle, waiting for disks, two kinds of interrupts, and stolen by other guests of the host.
+        let cores = numbers(system.lines().next().unwrap_or_default().trim_start_matches("cpu"));
+        let own = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // Behind the name, which is field 2 and may hold spaces: fields 14 and 15 of proc(5), user and system.
+        let own = numbers(own.rsplit_once(") ").map_or("", |(_, rest)| rest));
+        Self {
+            all: cores.iter().take(8).sum(),
+            idle: cores.iter().skip(3).take(2).sum(),
+            own: own.iter().skip(11).take(2).sum(),
+        }
+    }
+
+    /// Share of all cores that other programs have taken since then; 0 where the system does not tell.
+    #[expect(clippy::cast_precision_loss, reason = "ticks of hours")]
+    pub(crate) fn others(self) -> f64 {
+        let now = Self::now();
+        let [all, idle, own] =
+            [(now.all, self.all), (now.idle, self.idle), (now.own, self.own)].map(|(now, then)| now.saturating_sub(then));
+        all.saturating_sub(idle).saturating_sub(own) as f64 / all.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_work_is_not_that_of_others() {
+        let before = Processor::now();
+        let begin = std::time::Instant::now();
+        let mut sum = 0u64;
+        while begin.elapsed().as_millis() < 100 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let now = Processor::now();
+        if cfg!(target_os = "linux") {
+            // A hundred ticks a second.
+            assert!(now.own > before.own && now.all > before.all);
+        }
+        assert!((0.0..=1.0).contains(&before.others()));
+    }
+}

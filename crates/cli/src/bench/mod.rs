@@ -7,9 +7,11 @@
 mod clock;
 mod kernels;
 mod machine;
+mod page;
 mod protocol;
 mod report;
 mod search;
+mod stages;
 mod synthetic;
 
 use std::path::PathBuf;
@@ -23,9 +25,10 @@ use crate::failure::{Exit, Failure};
 use crate::output::Page;
 use crate::words::{count, figure};
 use kernels::KernelRate;
-use machine::Machine;
+use machine::{Machine, Processor};
 use protocol::ProtocolRate;
 use search::SearchTime;
+use stages::StageTime;
 
 /// How fast is it on this machine? Private and plaintext matching in one run, on made-up people.
 #[derive(Debug, Args)]
@@ -54,6 +57,9 @@ pub(crate) struct Bench {
     /// Also write the plot of cost against gallery size
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
+    /// Also put the figures between the marks of this page, as in docs/performance.md, and the plot beside it
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) page: Option<PathBuf>,
 }
 
 /// How much to measure.
@@ -81,26 +87,32 @@ pub(crate) struct Figures {
     pub(crate) kernels: Vec<KernelRate>,
     pub(crate) protocol: Vec<ProtocolRate>,
     pub(crate) search: Vec<SearchTime>,
+    pub(crate) stages: Vec<StageTime>,
+    /// Share of all cores that other programs took meanwhile.
+    pub(crate) others: f64,
 }
 
 pub(crate) async fn run(context: &Context, args: &Bench) -> Result<Exit, Failure> {
     let profiles = profiles(&args.modality)?;
     let effort = if args.quick { QUICK } else { FULL };
-    let machine = Machine::here();
-    let (kernels, protocol) = tokio::task::block_in_place(|| -> Result<_, Failure> {
+    let (machine, processor) = (Machine::here(), Processor::now());
+    let (kernels, protocol, stages) = tokio::task::block_in_place(|| -> Result<_, Failure> {
         let kernels = kernels::measure(context, &effort);
         let protocol = profiles.iter().map(|profile| protocol::measure(context, profile, &effort));
-        Ok((kernels, protocol.collect::<Result<Vec<_>, _>>()?))
+        Ok((kernels, protocol.collect::<Result<Vec<_>, _>>()?, stages::measure(&effort)))
     })?;
     let mut search = Vec::new();
     for profile in &profiles {
         search.extend(search::measure(context, profile, &sizes(args, profile), &effort).await?);
     }
-    let figures = Figures { machine, kernels, protocol, search };
+    let figures = Figures { machine, kernels, protocol, search, stages, others: processor.others() };
     for (path, text) in [(&args.report, report::page as fn(&Figures) -> String), (&args.plot, report::plot_file)] {
         if let Some(path) = path {
             std::fs::write(path, text(&figures)).map_err(|error| Failure::write(path, &error))?;
         }
+    }
+    if let Some(path) = &args.page {
+        page::update(path, &figures)?;
     }
     context.out.answer(&facts(&figures), |page| summary(page, &figures, args));
     Ok(Exit::Yes)
@@ -144,12 +156,14 @@ fn sizes(args: &Bench, profile: &Profile) -> Vec<u64> {
 }
 
 fn facts(figures: &Figures) -> Value {
-    let Figures { machine, kernels, protocol, search } = figures;
-    json!({ "machine": machine, "kernels": kernels, "protocol": protocol, "search": search })
+    let Figures { machine, kernels, protocol, search, stages, others } = figures;
+    json!({
+        "machine": machine, "kernels": kernels, "protocol": protocol, "search": search, "stages": stages, "others": others,
+    })
 }
 
 fn summary(page: &mut Page, figures: &Figures, args: &Bench) {
-    let Figures { machine, kernels, protocol, search } = figures;
+    let Figures { machine, kernels, protocol, search, stages, others } = figures;
     page.headline(true, &format!("{}, {} cores", machine.cpu, machine.cores));
     page.row("kernel", format!("{} (plaintext: {})", machine.kernel, machine.plaintext));
     page.row("features", machine.features.join(" "));
@@ -182,6 +196,10 @@ fn summary(page: &mut Page, figures: &Figures, args: &Bench) {
             ),
         );
     }
+    page.heading("Steps of a comparison beside its inner product, one core of one node");
+    for stage in stages {
+        page.line(format!("  {:>6} ns  {}", figure(stage.ns_per_comparison), stage.name));
+    }
     page.heading("One probe through the public API: three nodes and the client on this machine");
     for time in search {
         page.row(
@@ -206,7 +224,14 @@ fn summary(page: &mut Page, figures: &Figures, args: &Bench) {
             );
         }
     }
-    for path in [&args.report, &args.plot].into_iter().flatten() {
+    if *others > 0.05 {
+        let share = figure(100.0 * others);
+        page.row(
+            "loaded",
+            format!("other programs took {share} % of all cores: latencies are too long, compare ratios only"),
+        );
+    }
+    for path in [&args.report, &args.plot, &args.page].into_iter().flatten() {
         page.row("written", path.display());
     }
 }

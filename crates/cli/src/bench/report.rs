@@ -17,7 +17,7 @@ pub(crate) struct Line {
 
 /// The whole page.
 pub(crate) fn page(figures: &Figures) -> String {
-    let Figures { machine, kernels, protocol, search } = figures;
+    let Figures { machine, kernels, protocol, search, .. } = figures;
     let mut sheet = Sheet::new(
         "How fast is private matching?",
         &format!("Measured on {} with {} cores, private and plaintext matching in one run.", machine.cpu, machine.cores),

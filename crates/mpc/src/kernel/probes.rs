@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::layout::{Layout, Line, PLANE_LINES, QUAD, TILE_COORDINATES};
+use super::system::prefer_large_pages;
 
 /// Most rows in a block of the word form: 12 rows by 32 records fill 24 of 32 vector registers.
 pub(super) const MAX_BLOCK_ROWS: usize = 12;
@@ -163,7 +164,10 @@ impl ByteForm {
     fn new(probes: &Probes) -> Self {
         let tile_rows = even_block(probes.rows, MAX_TILE_ROWS);
         let tiles = probes.layout.tiles();
-        let mut lines = vec![Line::ZERO; probes.rows.div_ceil(tile_rows) * tiles * 2 * tile_rows];
+        let count = probes.rows.div_ceil(tile_rows) * tiles * 2 * tile_rows;
+        let mut lines = Vec::with_capacity(count);
+        prefer_large_pages(&mut lines);
+        lines.resize(count, Line::ZERO);
         for (index, row) in probes.each_row().enumerate() {
             let block = &mut lines[index / tile_rows * tiles * 2 * tile_rows..][..tiles * 2 * tile_rows];
             for (tile, coordinates) in block.chunks_exact_mut(2 * tile_rows).zip(row.chunks(TILE_COORDINATES)) {

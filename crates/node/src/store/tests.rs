@@ -474,3 +474,63 @@ async fn a_commons_with_real_keys_imports_nothing() {
     assert!(matches!(refused, Err(Error::Config { .. })));
     assert_eq!(store.record_counts().await.unwrap()[0].1, 0);
 }
+
+/// Where a node may fall while records move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fall {
+    Nowhere,
+    BeforeSettling,
+    AfterCopying,
+    AfterRenaming,
+}
+
+#[tokio::test]
+async fn the_last_records_move_into_the_holes_wherever_the_node_falls() {
+    for fall in [Fall::Nowhere, Fall::BeforeSettling, Fall::AfterCopying, Fall::AfterRenaming] {
+        let dir = created().await;
+        let store = open(&dir).await.unwrap();
+        store.import(&profile(), (0..200).map(values).collect()).await.unwrap();
+        let mut leave = withdrawal(&store, 1, 0).await;
+        if let Some(entry) = leave.entries.first_mut() {
+            entry.effect = Effect::Erase { records: (0..90).map(|slot| (profile(), slot)).collect() };
+        }
+        store.prepare(&leave).await.unwrap();
+        store.commit(&leave, &VOTES, 1000).await.unwrap();
+        // 90 holes of 200 slots are too many until 11 have been filled: 79 of 189.
+        let moves: Vec<(u32, u32)> = (0..11).map(|to| (199 - to, to)).collect();
+        match fall {
+            Fall::Nowhere => store.settle(&leave).await.unwrap(),
+            Fall::BeforeSettling => {}
+            Fall::AfterCopying | Fall::AfterRenaming => {
+                store.segments.mask(&profile(), 0..90).unwrap();
+                store.erase_listed().await.unwrap();
+                let found = compact::moves(&store.gallery(&profile()).unwrap().read().unwrap(), 512);
+                assert_eq!(found, moves);
+                store.segments.copy(&profile(), &moves).unwrap();
+                if fall == Fall::AfterRenaming {
+                    slots::move_records(&store.write, &profile(), &moves).await.unwrap();
+                }
+            }
+        }
+        let mut store = store;
+        // As it is after the moves, and as a start finds it.
+        for starts in 0..3 {
+            if starts > 0 || fall != Fall::Nowhere {
+                drop(store);
+                store = open(&dir).await.unwrap();
+            }
+            let expected: Vec<u32> = (0..11).chain(90..189).collect();
+            assert_eq!(in_use(&store), expected, "{fall:?}");
+            for slot in expected {
+                let record = moves.iter().find(|(_, to)| *to == slot).map_or(slot, |(from, _)| *from);
+                assert_eq!(stored(&store, slot), values(u8::try_from(record).unwrap()).values(), "{fall:?}, slot {slot}");
+            }
+            assert_eq!(store.record_counts().await.unwrap()[0].1, 110);
+            // No byte is left where nobody is: groups of 16 records, four bytes of each in a line.
+            let lines = std::fs::read(segment(&dir)).unwrap();
+            let left =
+                |slot: usize| lines[slot / 16 * 2048..][..2048].chunks(64).flat_map(move |l| &l[slot % 16 * 4..][..4]);
+            assert!((11..90).chain(189..208).all(|slot| left(slot).all(|byte| *byte == 0)), "{fall:?}");
+        }
+    }
+}

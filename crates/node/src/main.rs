@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed while running; 2 wrong usage or configuration; 3 the data directory is missing, damaged, in use,
 //! of another node or of another version.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use node::config::{LogConfig, LogFormat, NodeConfig, Overrides};
 use node::identity::{Card, Facts};
 use node::run::{self, Node};
+use node::store::Store;
 use node::{Error, Kind};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -50,7 +52,9 @@ enum Command {
     Roster(MakeRoster),
     /// Serve until SIGTERM or SIGINT
     Run(Configured),
-    /// Check configuration, keys and roster, and say what was found; starts nothing
+    /// Check configuration, keys, roster and data, and say what was found; starts and changes nothing
+    ///
+    /// Reads every stored share of a node that is not running, and its checksum.
     Check(Configured),
 }
 
@@ -121,7 +125,7 @@ async fn obey(command: Command, json: bool) -> Result<(), Error> {
     match command {
         Command::Init(init) => create(init, json).await,
         Command::Roster(roster) => print_roster(&roster, json),
-        Command::Check(configured) => check(&configured, json),
+        Command::Check(configured) => check(&configured, json).await,
         Command::Run(configured) => {
             // For tests and comparisons; the answers are the same with every kernel. The start-up log names it.
             mpc::kernel::select(std::env::var("COMMONS_KERNEL").ok().as_deref())
@@ -168,9 +172,10 @@ fn read_profile(path: &Path) -> Result<Profile, Error> {
     Profile::from_toml(&text).map_err(|e| Error::Config { what: format!("{}: {e}", path.display()) })
 }
 
-fn check(configured: &Configured, json: bool) -> Result<(), Error> {
+async fn check(configured: &Configured, json: bool) -> Result<(), Error> {
     let config = NodeConfig::load(configured.config.as_deref(), &configured.overrides)?;
     let (roster, identity) = config.open()?;
+    let data = Store::inspect(&config.data_dir, identity.node(), &roster).await?;
     let profiles: Vec<&str> = roster.profiles.iter().map(|p| p.id.as_str()).collect();
     let kernel = mpc::kernel::selected().name();
     let others: Vec<_> = roster.nodes.iter().filter(|n| n.id != identity.node()).collect();
@@ -182,6 +187,9 @@ fn check(configured: &Configured, json: bool) -> Result<(), Error> {
             "profiles": profiles,
             "kernel": kernel,
             "config": config,
+            "batch": data.chain.committed,
+            "records": data.records.iter().map(|(profile, count)| (profile.to_string(), *count)).collect::<BTreeMap<_, _>>(),
+            "shares_verified": data.verified,
             "peers": others.iter().map(|n| json!({ "node": n.id, "peer_address": n.peer_address })).collect::<Vec<_>>(),
         }));
     }
@@ -197,6 +205,14 @@ fn check(configured: &Configured, json: bool) -> Result<(), Error> {
         config.peer.bind,
         kernel
     );
+    for (profile, count) in &data.records {
+        text += &format!("  records   {count} of {profile}\n");
+    }
+    text += &format!("  batch     {}\n", data.chain.committed);
+    text += match data.verified {
+        true => "  shares    every stored share is whole\n",
+        false => "  shares    not read: the node is running, and has read them at its start\n",
+    };
     for node in others {
         text += &format!("  node {}    {} ({})\n", node.id, node.peer_address, node.operator);
     }

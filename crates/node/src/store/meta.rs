@@ -37,7 +37,13 @@ pub(super) async fn bind(pool: &SqlitePool, dir: &Path, node: NodeId, roster: &D
         .bind(bytes(&roster.0))
         .execute(pool)
         .await?;
-    let row = sqlx::query("SELECT node, roster FROM store").fetch_one(pool).await?;
+    check_owner(pool, dir, node, roster).await
+}
+
+/// Whether the directory is this node's, or nobody's yet.
+pub(super) async fn check_owner(pool: &SqlitePool, dir: &Path, node: NodeId, roster: &Digest) -> Result<(), Error> {
+    let row = sqlx::query("SELECT node, roster FROM store WHERE node IS NOT NULL");
+    let Some(row) = row.fetch_optional(pool).await? else { return Ok(()) };
     let found = NodeId::new(row.try_get::<u8, _>(0)?)?;
     if found != node {
         return Err(Error::OtherNode { path: dir.to_owned(), found, expected: node });

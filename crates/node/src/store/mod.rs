@@ -27,6 +27,7 @@
 mod batch;
 mod compact;
 mod import;
+mod inspect;
 mod log;
 mod map;
 mod meta;
@@ -50,6 +51,7 @@ use types::{MemberId, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
 pub use batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
+pub use inspect::Inspection;
 pub use log::Own;
 pub use segment::NewShare;
 

@@ -534,3 +534,25 @@ async fn the_last_records_move_into_the_holes_wherever_the_node_falls() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_inspection_finds_damage_and_changes_nothing() {
+    let dir = created().await;
+    let inspect = async || Store::inspect(dir.path(), node(), &roster(1)).await;
+    assert_eq!(inspect().await.unwrap().records[0].1, 0);
+    let store = open(&dir).await.unwrap();
+    admit(&store, 0x11).await;
+    append(&store, 0x22).await;
+    let running = inspect().await.unwrap();
+    assert_eq!((running.chain.committed, running.records[0].1, running.verified), (1, 1, false));
+    drop(store);
+    let before = bytes(&dir);
+    assert!(inspect().await.unwrap().verified);
+    assert_eq!(bytes(&dir), before, "what is left of a crash is for a start to erase");
+    flip(&segment(&dir), 1, 1);
+    assert!(matches!(inspect().await, Err(Error::Damaged { .. })));
+    flip(&segment(&dir), 1, 1);
+    let other = Store::inspect(dir.path(), NodeId::ALL[1], &roster(1)).await;
+    assert!(matches!(other, Err(Error::OtherNode { .. })));
+    assert!(matches!(Store::inspect(Path::new("/nowhere"), node(), &roster(1)).await, Err(Error::NoStore { .. })));
+}

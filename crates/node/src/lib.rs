@@ -16,3 +16,4 @@ pub mod store;
 
 pub use app::link;
 pub use error::{Error, Kind};
+pub use store::fsck::{Report, check as fsck};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tlog::checkpoint::{log_key, witness_name};
 use tlog::merkle::empty_root;
-use tlog::{AddCheckpoint, Checkpoint, Refusal, SignedCheckpoint, Tree, Verdict, VerifierKey, Witness, witness};
+use tlog::{AddCheckpoint, Checkpoint, Conflict, Refusal, SignedCheckpoint, Tree, Verdict, VerifierKey, Witness, witness};
 use types::{Digest, NodeId};
 
 use super::faults::Point;
@@ -74,7 +74,7 @@ pub(super) async fn add_checkpoint(core: &Core, body: &[u8]) -> Result<Answer, E
         Ok(theirs) => theirs,
         Err(error) => return Ok(Answer::from(&Refusal::NotSigned(error))),
     };
-    if let Some(answer) = cross_check(core, node, theirs, &request.checkpoint).await? {
+    if let Some(answer) = cross_check(core, (node, log), theirs, &request.checkpoint).await? {
         return Ok(answer);
     }
     let now = config.clock.now();
@@ -101,7 +101,7 @@ pub(super) async fn add_checkpoint(core: &Core, body: &[u8]) -> Result<Answer, E
 /// Compares another node's checkpoint with this node's own log. An answer means that it is not to be cosigned.
 async fn cross_check(
     core: &Core,
-    node: NodeId,
+    (node, log): (NodeId, &VerifierKey),
     theirs: &Checkpoint,
     signed: &SignedCheckpoint,
 ) -> Result<Option<Answer>, Error> {
@@ -112,6 +112,13 @@ async fn cross_check(
     let ours = own_root(core, theirs.size).await?;
     if ours == theirs.root {
         return Ok(None);
+    }
+    // Two roots of one size under one signature prove the fork to anybody.
+    let latest = core.store.witnessed(log.name().as_str()).await?;
+    let fork = latest.and_then(|latest| Conflict::same_size(latest.checkpoint().clone(), signed.clone(), log).ok());
+    if let Some(fork) = fork {
+        accuse(core, node, &format!("fork-{}", theirs.size), &fork.to_string()).await?;
+        return Ok(Some(Answer::text(422, "this witness has cosigned another root of this size\n")));
     }
     let evidence = format!(
         "The log of node {node} of {} entries has another root than the log of node {}, though entries of joint operations are the \

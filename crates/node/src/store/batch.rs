@@ -81,6 +81,11 @@ pub enum Effect {
     },
 }
 
+/// The chain's head after the batch of digest `batch`, when it was `previous` before.
+pub(super) fn head_after(previous: &Digest, batch: &Digest) -> Digest {
+    Digest::of("trust-commons/v1/head", &[&previous.0, &batch.0])
+}
+
 impl Batch {
     /// Names the batch: its place in the chain, every decision, and the log with their entries. The same on all nodes.
     pub fn digest(&self) -> Digest {
@@ -92,7 +97,7 @@ impl Batch {
 
     /// The chain's head after this batch.
     pub fn head(&self) -> Digest {
-        Digest::of("trust-commons/v1/head", &[&self.previous.0, &self.digest().0])
+        head_after(&self.previous, &self.digest())
     }
 
     /// The log after this batch, when it stood at `log` before; absent when that does not lead to what the batch says.

@@ -124,6 +124,12 @@ async fn put(tx: &mut Tx<'_>, which: Own, size: u64, note: &SignedCheckpoint) ->
     Ok(())
 }
 
+/// The last checkpoint of a log that this node cosigned.
+pub(super) async fn witnessed(pool: &SqlitePool, origin: &str) -> Result<Option<Latest>, Error> {
+    let row = sqlx::query("SELECT note FROM witnessed WHERE origin = ?").bind(origin).fetch_optional(pool).await?;
+    row.map(|row| Ok(Latest::parse(row.try_get::<&str, _>(0)?.as_bytes())?)).transpose()
+}
+
 /// Compare-and-swap of the last cosigned checkpoint of one log: `decide` sees the record; what it accepts is on disk when this
 /// returns.
 pub(super) async fn witness(

@@ -26,6 +26,7 @@
 
 mod batch;
 mod compact;
+pub mod fsck;
 mod import;
 mod inspect;
 mod log;
@@ -35,6 +36,8 @@ pub mod segment;
 mod slots;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_log;
 pub mod tiles;
 
 use std::collections::BTreeMap;
@@ -233,6 +236,14 @@ impl Store {
     /// [`Error::Database`].
     pub async fn publish_checkpoint(&self, size: u64, next: &tlog::SignedCheckpoint) -> Result<(), Error> {
         log::publish(&self.write, size, next).await
+    }
+
+    /// The last checkpoint of another log that this node cosigned.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Log`].
+    pub async fn witnessed(&self, origin: &str) -> Result<Option<tlog::Latest>, Error> {
+        log::witnessed(&self.read, origin).await
     }
 
     /// Decides over another log's checkpoint and the record of the last one in one step; a new record is on disk when this returns.

@@ -16,7 +16,7 @@ use std::sync::{PoisonError, RwLock};
 
 use tlog::merkle::leaf_hash;
 use tlog::tile::{Resource, WIDTH, encode_bundle};
-use tlog::{Appender, Bundle, Peaks, Tile, TileReader, Tree};
+use tlog::{Appender, Bundle, Peaks, Tile, TileReader};
 use types::Digest;
 
 use crate::Error;
@@ -222,11 +222,11 @@ impl TileReader for OnDisk<'_> {
         let first = tile.index() * u64::from(WIDTH);
         let mut roots = Vec::with_capacity(32 * usize::from(tile.width()));
         for index in first..first + u64::from(tile.width()) {
-            let path = Tile::new(below, index, WIDTH).map_err(words)?.path();
-            let bytes = read(self.0, &path).map_err(|error| error.chain())?.ok_or_else(missing)?;
-            let leaves = Tile::new(0, 0, WIDTH).map_err(words)?;
-            let small = Tree::new(u64::from(WIDTH), BTreeMap::from([(leaves, bytes)]));
-            roots.extend(small.root(u64::from(WIDTH)).map_err(words)?.0);
+            let tile = Tile::new(below, index, WIDTH).map_err(words)?;
+            let bytes = read(self.0, &tile.path()).map_err(|error| error.chain())?.ok_or_else(missing)?;
+            let mut root = Peaks::default();
+            tile.decode(&bytes).map_err(words)?.into_iter().for_each(|hash| root.append(hash));
+            roots.extend(root.root().0);
         }
         Ok(roots)
     }

@@ -2,6 +2,8 @@
 
 mod crashes;
 mod network;
+mod post;
+mod publication;
 mod refusals;
 mod service;
 mod world;

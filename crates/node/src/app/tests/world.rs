@@ -18,10 +18,11 @@ use types::sign::{Message as _, Signed, public_key};
 use types::{Digest, NodeId, OperationId, TraceKey, UnixSeconds};
 
 use super::network::Network;
+use super::post::Post;
 use crate::Error;
-use crate::app::App;
 use crate::app::config::{Clock, Config, Patience};
 use crate::app::faults::{Faults, Point};
+use crate::app::{App, Courier};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -50,6 +51,7 @@ pub(super) struct World {
     pub(super) roster: Arc<Roster>,
     pub(super) clock: Arc<TestClock>,
     pub(super) network: Network,
+    pub(super) post: Arc<Post>,
     pub(super) patience: Patience,
     keys: [SigningKey; 3],
     seals: [SealKey; 3],
@@ -124,6 +126,7 @@ impl World {
             roster: Arc::new(roster),
             clock,
             network: Network::default(),
+            post: Arc::default(),
             patience,
             keys,
             seals,
@@ -152,12 +155,16 @@ impl World {
         config.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         config.patience = self.patience;
         config.faults = Faults::new(stop);
-        self.apps[node.index()] = Some(App::start(config, store, links, events).await.unwrap());
+        config.courier = Arc::clone(&self.post) as Arc<dyn Courier>;
+        let app = App::start(config, store, links, events).await.unwrap();
+        self.post.set(node, Some(app.clone()));
+        self.apps[node.index()] = Some(app);
     }
 
     /// Ends a node as a crash would: nothing is said, nothing in memory survives.
     pub(super) async fn kill(&mut self, node: NodeId) {
         self.network.leave(node);
+        self.post.set(node, None);
         if let Some(app) = self.apps[node.index()].take() {
             app.kill();
         }

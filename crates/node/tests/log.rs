@@ -29,7 +29,7 @@ use types::api::LogBody;
 use types::message::Action;
 use types::sign::public_key;
 
-const FACE: [i32; 8] = [100, 0, 0, 0, 0, 0, 0, 0];
+const FACE: [i32; 8] = [96, 0, 0, 0, 0, 0, 0, 0];
 
 impl Commons {
     async fn log(&self, node: NodeId) -> LogBody {
@@ -214,7 +214,7 @@ async fn fsck_finds_what_was_altered_and_names_the_part() {
     let mut commons = Commons::start().await;
     let (ada, ben) = (Device::new(&commons.roster), Device::new(&commons.roster));
     commons.decided("/v1/enrolments", &ada.enrol(FACE)).await;
-    commons.decided("/v1/enrolments", &ben.enrol([0, 100, 0, 0, 0, 0, 0, 0])).await;
+    commons.decided("/v1/enrolments", &ben.enrol([0, 96, 0, 0, 0, 0, 0, 0])).await;
     for node in NodeId::ALL {
         commons.cosigned(node, 2).await;
     }

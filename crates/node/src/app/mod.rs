@@ -241,6 +241,11 @@ impl App {
         read.unwrap_or(Err(Error::Internal { what: "a log file could be read" }))
     }
 
+    /// For measurements: while publication is held, decisions are logged and no checkpoint is signed.
+    pub fn hold_publication(&self, hold: bool) {
+        self.0.core.publication.hold(hold);
+    }
+
     /// Cosigns a checkpoint of another node's log, or says why not.
     ///
     /// # Errors

@@ -134,6 +134,9 @@ impl Publisher {
     /// Returns how long nothing needs to be done unless something is committed.
     async fn round(&self) -> Result<Duration, Stop> {
         let core = &self.core;
+        if core.publication.is_held() {
+            return Ok(RENEW);
+        }
         self.fault(Point::BeforeTiles)?;
         core.store.write_log().await?;
         core.publication.set_size(core.store.log_files());

@@ -1,5 +1,6 @@
 //! What the rest of the node sees of publication: sizes, the checkpoint to serve, each witness's state.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub(in crate::app) struct Publication {
     pub(in crate::app) committed: Notify,
     /// Entries that the files cover.
     size: watch::Sender<u64>,
+    held: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -71,7 +73,21 @@ impl Publication {
             published_at: 0,
             witnesses,
         };
-        Self { committed: Notify::new(), size: watch::Sender::new(0), state: Mutex::new(state) }
+        Self {
+            committed: Notify::new(),
+            size: watch::Sender::new(0),
+            held: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(in crate::app) fn hold(&self, hold: bool) {
+        self.held.store(hold, Ordering::Relaxed);
+        self.committed.notify_one();
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -240,7 +240,7 @@ async fn fsck_finds_what_was_altered_and_names_the_part() {
             "checkpoints",
         ),
         ("UPDATE witnessed SET note = (SELECT note FROM checkpoints WHERE name = 'signed')", "witness records"),
-        ("UPDATE records SET position = position + 1 WHERE slot = 0", "records and shares"),
+        ("UPDATE records SET slot = slot + 5 WHERE slot = 0", "records and shares"),
         ("UPDATE members SET trace = NULL", "records and shares"),
     ];
     for (statement, part) in cases {
@@ -255,8 +255,7 @@ async fn fsck_finds_what_was_altered_and_names_the_part() {
     }
     let segment = dir.join("shares/test-8/000000.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
+    bytes[0] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
 
     // The operator's program says it in words, in JSON, and by its exit code.
@@ -268,7 +267,7 @@ async fn fsck_finds_what_was_altered_and_names_the_part() {
     let output = program(false);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("checksum of a share") && text.contains("Damaged"), "{text}");
+    assert!(text.contains("the checksum does not hold") && text.contains("Damaged"), "{text}");
     let json: serde_json::Value = serde_json::from_slice(&program(true).stdout).unwrap();
     assert_eq!(json["sound"], false);
 }

@@ -210,6 +210,7 @@ pub(super) fn control_messages() -> Vec<Vec<u8>> {
         ControlMessage::State { committed: 1, head: Digest([1; 32]), unreachable: vec![NodeId::ALL[1]] },
         ControlMessage::Have { operations: operations.clone() },
         ControlMessage::Dropped { operations: operations.clone(), node: NodeId::ALL[2] },
+        ControlMessage::Shields { requests: Vec::new() },
         ControlMessage::Propose(proposal),
         ControlMessage::Refuse { session, missing: operations },
         ControlMessage::Vote { session, batch: Digest([1; 32]), signatures: vec![Signature([2; 64])] },

@@ -60,8 +60,8 @@ impl Commons {
     /// [`Error::Types`] with what to change in the roster.
     pub fn new(roster: Roster) -> Result<Self, Error> {
         roster.check()?;
-        let digest = roster.digest();
-        Ok(Self { roster: Arc::new(roster), digest, charter: Digest([0; 32]) })
+        let (digest, charter) = (roster.digest(), charter::Charter::default_for(&roster).digest());
+        Ok(Self { roster: Arc::new(roster), digest, charter })
     }
     /// The roster.
     pub fn roster(&self) -> &Roster {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::{Commons, Device};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use node::store::{Batch, Effect, Entry, Store};
+use node::store::{Batch, Effect, Entry, Store, Trail};
 use tlog::merkle::leaf_hash;
 use tlog::{Kind, Opening};
 use types::message::{Decision, Outcome, VERSION};
@@ -99,7 +99,13 @@ async fn batch(store: &Store, operations: u64) -> Batch {
         };
         let logged = entry.to_bytes();
         log.append(leaf_hash(&logged));
-        entries.push(Entry { decision, device: DeviceKey([4; 32]), log: logged, effect: Effect::None });
+        entries.push(Entry {
+            decision,
+            device: DeviceKey([4; 32]),
+            log: logged,
+            effect: Effect::None,
+            trail: Trail::default(),
+        });
     }
     let session = [5; 16];
     Batch { session, number, previous: chain.head, time, entries, log_size: log.size(), log_root: log.root() }

@@ -51,12 +51,9 @@ pub enum Error {
         /// Which.
         profile: ProfileId,
     },
-    /// The grant inside the request does not allow this.
-    #[error("the consent in this request does not allow it: {rule}")]
-    Consent {
-        /// The rule it breaks.
-        rule: &'static str,
-    },
+    /// The charter, a grant or an ask does not allow this.
+    #[error(transparent)]
+    NotPermitted(#[from] charter::Refusal),
     /// No share where one is needed.
     #[error("this request needs a sealed share for this node; send the share that was sealed to it")]
     ShareMissing,
@@ -226,6 +223,9 @@ pub enum Error {
         /// What does not hold.
         what: String,
     },
+    /// The stored charter is not one of this commons.
+    #[error("the stored charter does not hold: {0}; restore this node's directory from its newest backup")]
+    Charter(#[from] charter::Error),
     /// The operator's configuration cannot be used.
     #[error("configuration: {what}")]
     Config {
@@ -327,7 +327,7 @@ impl Error {
             Self::WrongAction { .. } => "wrong-action",
             Self::UnknownProfile { .. } => "unknown-profile",
             Self::ProfileMismatch { .. } => "profile-mismatch",
-            Self::Consent { .. } => "consent",
+            Self::NotPermitted(_) => "not-permitted",
             Self::ShareMissing => "share-missing",
             Self::ShareUnexpected => "share-unexpected",
             Self::TraceMissing => "trace-missing",
@@ -354,6 +354,7 @@ impl Error {
             Self::NewerStore { .. } => "newer-store",
             Self::OlderStore { .. } => "older-store",
             Self::Damaged { .. } => "damaged",
+            Self::Charter(_) => "charter",
             Self::Config { .. } => "config",
             Self::NotInRoster { .. } => "not-in-roster",
             Self::Exposed { .. } => "exposed",
@@ -386,7 +387,7 @@ impl Error {
             | Self::TraceMissing
             | Self::BadTrace
             | Self::BadShare { .. } => Kind::Invalid,
-            Self::Consent { .. } => Kind::Forbidden,
+            Self::NotPermitted(_) => Kind::Forbidden,
             Self::UnknownMember | Self::NotFound => Kind::NotFound,
             Self::Replayed | Self::AlreadyEnrolled { .. } => Kind::Conflict,
             Self::TooManyAttempts { .. } => Kind::TooMany,
@@ -402,6 +403,15 @@ impl Error {
             | Self::Stopped => Kind::Unavailable,
             Self::InDoubt => Kind::Timeout,
             _ => Kind::Internal,
+        }
+    }
+
+    /// The rule that a request breaks, beside `not-permitted`.
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::NotPermitted(refusal) => Some(refusal.rule.code()),
+            Self::AlreadyEnrolled { .. } => Some(charter::Rule::AlreadyEnrolled.code()),
+            _ => None,
         }
     }
 

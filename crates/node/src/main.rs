@@ -350,6 +350,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::NewerStore { .. }
         | Error::OlderStore { .. }
         | Error::Exposed { .. }
+        | Error::Charter(_)
         | Error::Damaged { .. } => 3,
         other if other.kind() == Kind::Invalid => 2,
         _ => 1,

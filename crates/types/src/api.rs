@@ -173,6 +173,9 @@ pub struct Problem {
     pub code: String,
     /// What happened and what to do next.
     pub detail: String,
+    /// The rule that forbids it, for `not-permitted`: stable, such as `grant-spent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The nodes that do not answer, for `unavailable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unavailable_nodes: Vec<u8>,

@@ -160,6 +160,7 @@ pub struct Answer {
 
 /// Yes or no.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[expect(clippy::large_enum_variant, reason = "a request is handled one at a time, and most answers are a yes")]
 pub enum Reply {
     /// No. The relying party learns that, and nothing else: not who said it.
     Refuse,

@@ -18,6 +18,10 @@ pub const STATED_GRANTS: usize = 500;
 pub const STATED_EVENTS: usize = 64;
 /// Vouchers in one enrolment.
 pub const VOUCHERS: usize = 16;
+/// Shield requests that a node holds while the nodes have not decided them, such as while one is down.
+pub const UNSETTLED_SHIELDS: usize = 32_768;
+/// Bytes of one signed request other than a charter's.
+pub const PLAIN_REQUEST_BYTES: usize = 8 * 1024;
 /// Seconds an ask may wait for its answer.
 pub const ASK_LIFETIME_S: u64 = 30 * 24 * 3600;
 /// Seconds a standing grant may last, whatever a charter says.

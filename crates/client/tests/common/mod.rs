@@ -241,6 +241,7 @@ fn problem(status: u16, code: &str, unavailable_nodes: Vec<u8>) -> Answer {
         status,
         code: code.to_owned(),
         detail: "what to do\u{7}".to_owned(),
+        rule: None,
         unavailable_nodes,
     };
     Answer { status, body: serde_json::to_vec(&problem).unwrap() }

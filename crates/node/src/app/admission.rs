@@ -1,9 +1,8 @@
 //! May this request be acted on? Pure functions of the request, the roster and the time; every refusal says what to do.
 //!
-//! In scope: everything that needs no state. Out of scope: replay, membership and rates (`app`), size and JSON (`http`).
+//! In scope: everything that needs no state. Out of scope: what the charter says (`facts`), replay and rates (`app`), JSON (`http`).
 
-use types::consent::Purpose;
-use types::message::{Action, Grant, Request, Submission, VERSION};
+use types::message::{Action, Request, Submission, VERSION};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, SealKey};
@@ -15,7 +14,7 @@ use mpc::sharing::InputShare;
 
 use crate::Error;
 
-/// Checks version, commons, signature, times, profile and consent.
+/// Checks version, commons, size, signature, times and profile.
 ///
 /// # Errors
 /// One variant per rule, in this order.
@@ -32,11 +31,17 @@ pub(crate) fn check_request(
     if request.commons != *commons {
         return Err(Error::WrongCommons);
     }
+    let size = match request.action {
+        Action::Charter(_) => 0,
+        _ => types::encode(request).len(),
+    };
+    if size > limits::PLAIN_REQUEST_BYTES {
+        return Err(types::Error::TooLarge { what: "request", got: size, limit: limits::PLAIN_REQUEST_BYTES }.into());
+    }
     signed.verify(&request.device)?;
     check_times(request, now)?;
     if let Some(submission) = request.action.submission() {
         check_profile(submission, roster)?;
-        check_grant(&submission.grant, &request.action, now)?;
     }
     if let Action::Withdraw { profile: Some(profile) } = &request.action
         && roster.profile(profile).is_none()
@@ -86,28 +91,6 @@ fn check_profile(submission: &Submission, roster: &Roster) -> Result<(), Error> 
 fn unknown_profile(profile: &types::ProfileId, roster: &Roster) -> Error {
     let known: Vec<&str> = roster.profiles.iter().map(|profile| profile.id.as_str()).collect();
     Error::UnknownProfile { profile: profile.clone(), known: known.join(", ") }
-}
-
-fn check_grant(grant: &Grant, action: &Action, now: UnixSeconds) -> Result<(), Error> {
-    let fits = match action {
-        Action::Enrol(_) => grant.purpose == Purpose::deduplication(),
-        Action::Verify(_) => grant.purpose == Purpose::verification(),
-        _ => false,
-    };
-    let rule = if !fits {
-        "its purpose is for another action"
-    } else if grant.uses != 1 {
-        "a grant is for exactly one use"
-    } else if grant.note.chars().count() > limits::PURPOSE_CHARS {
-        "its note is too long"
-    } else if grant.not_before > now.saturating_add(limits::CLOCK_SKEW_S) {
-        "it is not valid yet"
-    } else if grant.expires_at.saturating_add(limits::CLOCK_SKEW_S) < now {
-        "it has expired"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Consent { rule })
 }
 
 /// Opens the sealed share of `request` and checks it against the signed commitments. Takes milliseconds.

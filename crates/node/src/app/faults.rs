@@ -29,13 +29,31 @@ type Stop = dyn Fn(Point) -> bool + Send + Sync;
 
 /// Decides at which points to stop.
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Option<Arc<Stop>>);
+pub(crate) struct Faults(Option<Arc<Stop>>, #[cfg(test)] bool);
 
 impl Faults {
     /// Stops where `stop` says so.
     #[cfg(test)]
     pub(crate) fn new(stop: impl Fn(Point) -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(stop)))
+        Self(Some(Arc::new(stop)), false)
+    }
+
+    /// Of a node that lets relying parties do what no rule allows.
+    #[cfg(test)]
+    pub(crate) fn lawless() -> Self {
+        Self(None, true)
+    }
+
+    /// Whether this node breaks the rules: only in tests.
+    #[cfg(test)]
+    pub(crate) fn is_lawless(&self) -> bool {
+        self.1
+    }
+
+    /// In a node that is not under test there is no such choice.
+    #[cfg(not(test))]
+    pub(crate) const fn is_lawless(&self) -> bool {
+        false
     }
 
     /// Whether to stop here.

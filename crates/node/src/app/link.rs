@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::mpsc;
+use types::message::Request;
+use types::sign::Signed;
 use types::{Digest, NodeId, OperationId, Signature, UnixSeconds, limits};
 use zeroize::Zeroizing;
 
@@ -263,7 +265,7 @@ async fn receive_round(
 }
 
 /// Version of [`ControlMessage`].
-pub const CONTROL_VERSION: u16 = 1;
+pub const CONTROL_VERSION: u16 = 2;
 
 /// Names one pending operation: the id that the client chose and the digest of what it asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -290,6 +292,12 @@ pub enum ControlMessage {
     Have {
         /// At most `limits::PENDING_OPERATIONS`.
         operations: Vec<OperationRef>,
+    },
+    /// Shield requests that no batch has decided yet, as members signed them. Sent on every new connection before `State`, and
+    /// whenever a node hears of one.
+    Shields {
+        /// At most `limits::UNSETTLED_SHIELDS`.
+        requests: Vec<Signed<Request>>,
     },
     /// These operations will not be matched: the named node never got, or refused, its share. Nothing was changed.
     Dropped {
@@ -394,6 +402,7 @@ impl ControlMessage {
         match self {
             Self::State { .. } => "state",
             Self::Have { .. } => "have",
+            Self::Shields { .. } => "shields",
             Self::Dropped { .. } => "dropped",
             Self::Propose(_) => "propose",
             Self::Ready { .. } => "ready",

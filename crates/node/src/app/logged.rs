@@ -1,11 +1,11 @@
 //! What the log says of a decision: a pure function, so that three nodes write one and the same entry.
 
 use tlog::{Entry, Kind, Opening, entry};
-use types::consent::Purpose;
-use types::message::Decision;
+use types::consent::{Purpose, Terms};
+use types::message::{Action, Decision, Submission};
 use types::{PartyId, TraceKey};
 
-use super::pending::Task;
+use super::facts::Judged;
 
 /// What an entry tells the public, beside when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +19,35 @@ pub(crate) struct Public {
 }
 
 impl Public {
-    /// Of an operation, whatever became of it.
-    pub(crate) fn of(task: &Task) -> Self {
-        let (kind, purpose) = match task {
-            Task::Enrol(..) => (Kind::Enrolment, Some(Purpose::deduplication())),
-            Task::Verify(..) => (Kind::Verification, Some(Purpose::verification())),
-            Task::Withdraw(_) => (Kind::Withdrawal, None),
+    /// Of a request, whatever became of it. Purpose and party of a grant or an ask are the ones it was given or asked with.
+    pub(crate) fn of(action: &Action, judged: &Judged) -> Self {
+        let of_terms = |kind, terms: Option<&Terms>| Self {
+            kind,
+            purpose: terms.map(|terms| terms.purpose.clone()),
+            party: terms.map(|terms| terms.party.clone()),
         };
-        Self { kind, purpose, party: None }
+        let of_sample = |kind, sample: &Submission| Self { kind, purpose: Some(sample.grant.purpose.clone()), party: None };
+        let grant = judged.grant.as_ref().map(|row| &row.statement.terms);
+        let asked = judged.ask.as_ref().map(|row| &row.statement.ask.terms);
+        match action {
+            Action::Enrol(sample) => of_sample(Kind::Enrolment, sample),
+            Action::Verify(sample) => of_sample(Kind::Verification, sample),
+            Action::Withdraw { .. } => of_terms(Kind::Withdrawal, None),
+            Action::Grant(standing) => of_terms(Kind::Grant, Some(&standing.terms)),
+            Action::Narrow(_) | Action::Revoke { .. } => of_terms(Kind::GrantChange, grant),
+            Action::Ask(ask) => of_terms(Kind::Ask, Some(&ask.terms)),
+            Action::Answer(_) => of_terms(Kind::Answer, asked),
+            Action::Use(_) => of_terms(Kind::Use, grant),
+            Action::ShieldUp => of_terms(Kind::ShieldUp, None),
+            Action::ShieldDown { .. } => of_terms(Kind::ShieldDown, None),
+            Action::Charter(_) => of_terms(Kind::Charter, None),
+            // Each node answers these for itself; none is ever decided.
+            Action::Status
+            | Action::Inspect { .. }
+            | Action::Outcome { .. }
+            | Action::See { .. }
+            | Action::Events { .. } => of_terms(Kind::Administrative, None),
+        }
     }
 }
 

@@ -28,10 +28,12 @@ use super::pending::{Operation, Task};
 pub(crate) struct Planned {
     /// What was asked.
     pub(crate) operation: Arc<Operation>,
-    /// For a verification: the slot of the record to compare with.
+    /// For a comparison: the slot of the record to compare with.
     pub(crate) slot: Option<u32>,
     /// For a withdrawal: the records to erase.
     pub(crate) records: Vec<(types::ProfileId, u32)>,
+    /// What may happen, and about whom.
+    pub(crate) judged: Arc<super::facts::Judged>,
     /// Marks its log entry: the member's stored key, or the request's.
     pub(crate) trace: types::TraceKey,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Verdict {
     /// Compared with the own record.
     Compared(bool),
     /// Nothing to match.
-    Withdraw,
+    Unmatched,
 }
 
 /// Why a run ended without verdicts. Nothing was decided.
@@ -94,7 +96,7 @@ impl Run {
 
     fn verdicts(&self, mut keys: SessionKeys, exchange: &mut Exchange) -> Result<Vec<Verdict>, Failure> {
         let (Some(matching), Some(gallery)) = (&self.matching, &self.gallery) else {
-            return Ok(self.operations.iter().map(|_| Verdict::Withdraw).collect());
+            return Ok(self.operations.iter().map(|_| Verdict::Unmatched).collect());
         };
         let gallery = gallery.read().unwrap_or_else(PoisonError::into_inner);
         let valid = self.check(matching, &mut keys, exchange)?;
@@ -135,7 +137,7 @@ impl Run {
             .iter()
             .map(|planned| match &planned.operation.task {
                 Task::Enrol(_, input) | Task::Verify(_, input) => Some(input),
-                Task::Withdraw(_) => None,
+                Task::Unmatched => None,
             })
             .collect();
         let given: Vec<&InputShare> = inputs.iter().flatten().copied().collect();
@@ -182,7 +184,7 @@ impl Run {
 fn unmatched(valid: &Option<bool>) -> Verdict {
     match valid {
         Some(_) => Verdict::Invalid,
-        None => Verdict::Withdraw,
+        None => Verdict::Unmatched,
     }
 }
 

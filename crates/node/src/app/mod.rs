@@ -9,6 +9,7 @@
 mod admission;
 mod attempts;
 mod config;
+mod facts;
 mod faults;
 pub mod link;
 mod logged;
@@ -16,6 +17,7 @@ mod matching;
 mod pending;
 mod publisher;
 mod replay;
+mod rules;
 mod sequencer;
 mod statement;
 mod status;
@@ -28,7 +30,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tlog::tile::Resource;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use types::api::{CommonsBody, LogBody, PeerBody};
+use types::api::{CharterBody, CommonsBody, LogBody, PeerBody, to_base64};
 use types::message::{Action, Certificate, Request};
 use types::sign::{Message as _, Signed};
 use types::{NodeId, TraceKey, limits};
@@ -42,10 +44,12 @@ use crate::Error;
 use crate::store::{Own, Store};
 use admission::{check_request, check_trace, open_share, remember_until};
 use attempts::Attempts;
+use facts::{Shields, State};
 use link::{Links, OperationRef, PeerEvent};
 use pending::{Operation, Task};
 use publisher::Publication;
 use replay::Replays;
+use rules::Rules;
 use sequencer::{Command, Core, Sequencer};
 use status::Status;
 
@@ -70,7 +74,7 @@ impl App {
     /// Takes up the work where the store left it. News of peers comes in through `events` ([`link::EVENT_QUEUE`] long).
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`], [`Error::Database`] when the stored state cannot be loaded.
+    /// [`Error::Damaged`], [`Error::Charter`], [`Error::Io`], [`Error::Database`] when the stored state cannot be loaded.
     pub async fn start(
         config: Config,
         store: Store,
@@ -91,7 +95,8 @@ impl App {
         let commons = config.roster.digest();
         let publication = publication(&config, &store).await?;
         let status = RwLock::new(status);
-        let core = Arc::new(Core { config, commons, store, links, status, publication, stop, stopped });
+        let rules = RwLock::new(Arc::new(Rules::load(&store, &config.roster).await?));
+        let core = Arc::new(Core { config, commons, store, links, status, publication, rules, stop, stopped });
         let (sequencer, results) = Sequencer::load(Arc::clone(&core)).await?;
         let (commands, queue) = mpsc::channel(limits::PENDING_OPERATIONS);
         let sequencer = tokio::spawn(sequencer.run(queue, events, results)).abort_handle();
@@ -118,7 +123,7 @@ impl App {
         self.0.core.stopped.cancel();
     }
 
-    /// Enrols, verifies or withdraws, and waits for the decision. `trace` is the key to which the request commits.
+    /// Does what all three nodes decide together, but for a shield going up, and waits for the decision. `trace` is the key to which the request commits.
     ///
     /// # Errors
     /// What `admission` refuses; [`Error::Unavailable`] at once when a node is down; [`Error::InDoubt`] when the decision does
@@ -130,11 +135,8 @@ impl App {
         sealed_share: Option<Vec<u8>>,
     ) -> Result<Certificate, Error> {
         let (core, request) = (&self.0.core, &signed.message);
-        match request.action {
-            Action::Enrol(_) | Action::Verify(_) | Action::Withdraw { .. } => {}
-            _ => {
-                return Err(Error::WrongAction { action: request.action.name() });
-            }
+        if !request.action.is_decided() || matches!(request.action, Action::ShieldUp) {
+            return Err(Error::WrongAction { action: request.action.name() });
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
         let trace = check_trace(&signed.message, trace)?;
@@ -149,7 +151,36 @@ impl App {
         }
     }
 
-    /// The certificate of an earlier operation of the same device.
+    /// Raises the shield of the asking member: on return it holds on this node, whatever becomes of the others. The answer is
+    /// this node's statement; the decision of all three follows, and `outcome` tells it. Asking again is harmless.
+    ///
+    /// # Errors
+    /// What `admission` refuses; [`Error::UnknownMember`]; [`Error::Stopped`].
+    pub async fn raise_shield(&self, signed: Signed<Request>) -> Result<Vec<u8>, Error> {
+        let core = &self.0.core;
+        if !matches!(signed.message.action, Action::ShieldUp) {
+            return Err(Error::WrongAction { action: signed.message.action.name() });
+        }
+        check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
+        let (answer, raised) = oneshot::channel();
+        let command = Command::Shield(Box::new(signed.clone()), answer);
+        self.0.commands.send(command).await.map_err(|_| Error::Stopped)?;
+        raised.await.unwrap_or(Err(Error::Stopped))?;
+        statement::answer(core, &signed.message).await
+    }
+
+    /// The charter in force.
+    pub fn charter(&self) -> CharterBody {
+        let rules = self.0.core.rules();
+        CharterBody {
+            version: rules.charter.version(),
+            digest: rules.charter.digest().to_hex(),
+            document: String::from_utf8_lossy(rules.charter.bytes()).into_owned(),
+            signed: rules.signed.as_ref().map(|signed| to_base64(&types::encode(signed))),
+        }
+    }
+
+    /// The certificate of an earlier operation of the same device. Of a relying party's ask: of its answer, once there is one.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::InDoubt`] while it is not decided; what `admission` refuses.
@@ -172,15 +203,18 @@ impl App {
         }
     }
 
-    /// What this node knows of the asking member: the bytes for `StatementBody::statement`. For `Inspect` they are sealed to
-    /// the request's reply key.
+    /// What this node knows of the asking member or relying party: the bytes for `StatementBody::statement`. For `Inspect` they
+    /// are sealed to the request's reply key.
     ///
     /// # Errors
-    /// What `admission` refuses; [`Error::Damaged`] when a stored share cannot be read.
+    /// What `admission` refuses; for `See` [`Error::NotPermitted`] when there is no such ask for the asking device;
+    /// [`Error::Damaged`] when a stored share cannot be read.
     pub async fn statement(&self, signed: Signed<Request>) -> Result<Vec<u8>, Error> {
         let core = &self.0.core;
         let request = &signed.message;
-        if !matches!(request.action, Action::Status | Action::Inspect { .. }) {
+        let told =
+            matches!(request.action, Action::Status | Action::Inspect { .. } | Action::See { .. } | Action::Events { .. });
+        if !told {
             return Err(Error::WrongAction { action: request.action.name() });
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
@@ -267,41 +301,52 @@ impl App {
         self.0.core.stopped.cancelled().await;
     }
 
-    /// Everything between the pure checks and the queue: share, membership, replay.
+    /// Everything between the pure checks and the queue: what the rules say of it now, share, replay, attempts.
     async fn admit(&self, signed: Signed<Request>, trace: TraceKey, sealed: Option<Vec<u8>>) -> Result<Operation, Error> {
-        let request = signed.message;
+        let (core, request) = (&self.0.core, &signed.message);
         let reference = OperationRef { operation: request.operation, request: request.digest() };
-        let (device, expires_at, until) = (request.device, request.expires_at, remember_until(&request));
-        let input = match (request.action.submission().is_some(), sealed) {
-            (true, None) => return Err(Error::ShareMissing),
-            (false, Some(_)) => return Err(Error::ShareUnexpected),
-            (false, None) => None,
-            (true, Some(sealed)) => {
-                let opened = self.open(request.clone(), sealed).await;
-                if let Err(Error::BadShare { .. } | Error::Value(_)) = &opened {
-                    // The other two nodes need not wait for this one.
-                    let _ = self.0.commands.send(Command::Refused(reference)).await;
-                }
-                Some(opened?)
-            }
-        };
-        let task = match (request.action, input) {
-            (Action::Enrol(submission), Some(input)) => Task::Enrol(submission.profile, input),
-            (Action::Verify(submission), Some(input)) => Task::Verify(submission.profile, input),
-            (Action::Withdraw { profile }, None) => Task::Withdraw(profile),
-            (action, _) => return Err(Error::WrongAction { action: action.name() }),
-        };
-        self.check_member(&device, &task).await?;
+        let (device, expires_at, until) = (request.device, request.expires_at, remember_until(request));
+        // An early answer from the committed state; the sequencer judges again when the operation's turn comes.
+        let rules = core.rules();
+        let state = State::of(core, &rules);
+        let judged = state.judge(request, Some(&trace), Shields::Known, core.config.clock.now()).await?;
+        let task = self.task(request, reference, sealed).await?;
+        if let Action::Withdraw { profile } = &request.action {
+            let has = |row: &crate::store::MemberRow| profile.as_ref().is_none_or(|profile| row.record(profile).is_some());
+            judged.concerned.as_ref().filter(|row| has(row)).ok_or(Error::UnknownMember)?;
+        }
         self.0.replays.note(reference.operation, until).await?;
-        if let Task::Verify(..) = task {
-            // After the replay check: a request that somebody repeats must not use up the member's attempts.
+        if matches!(request.action, Action::Verify(_) | Action::Answer(_)) && matches!(task, Task::Verify(..)) {
+            // After the replay check: a request that somebody repeats must not use up the member's attempts. A relying party's
+            // uses are bounded by the grant and by the charter.
             let taken = self.0.attempts.take(&device);
             if taken.is_err() {
                 let _ = self.0.commands.send(Command::Refused(reference)).await;
             }
             taken?;
         }
-        Ok(Operation { reference, device, trace, expires_at, task })
+        let concerned = judged.concerned.as_ref().map(|row| row.member);
+        Ok(Operation { reference, device, trace, expires_at, signed, concerned, task })
+    }
+
+    /// Opens the share of an action that carries one.
+    async fn task(&self, request: &Request, reference: OperationRef, sealed: Option<Vec<u8>>) -> Result<Task, Error> {
+        let (submission, sealed) = match (request.action.submission(), sealed) {
+            (Some(submission), Some(sealed)) => (submission, sealed),
+            (Some(_), None) => return Err(Error::ShareMissing),
+            (None, Some(_)) => return Err(Error::ShareUnexpected),
+            (None, None) => return Ok(Task::Unmatched),
+        };
+        let opened = self.open(request.clone(), sealed).await;
+        if let Err(Error::BadShare { .. } | Error::Value(_)) = &opened {
+            // The other two nodes need not wait for this one.
+            let _ = self.0.commands.send(Command::Refused(reference)).await;
+        }
+        let profile = submission.profile.clone();
+        Ok(match request.action {
+            Action::Enrol(_) => Task::Enrol(profile, opened?),
+            _ => Task::Verify(profile, opened?),
+        })
     }
 
     async fn open(&self, request: Request, sealed: Vec<u8>) -> Result<mpc::sharing::InputShare, Error> {
@@ -315,18 +360,6 @@ impl App {
             open_share(&request, profile, *node, seal_key, &sealed)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "opening a share panicked" }))
-    }
-
-    /// An early answer from the committed state; the sequencer looks again when the operation's turn comes.
-    async fn check_member(&self, device: &types::DeviceKey, task: &Task) -> Result<(), Error> {
-        let member = self.0.core.store.member(device).await?;
-        let has = |profile| member.as_ref().is_some_and(|member| member.record(profile).is_some());
-        match task {
-            Task::Enrol(profile, _) if has(profile) => Err(Error::AlreadyEnrolled { profile: profile.clone() }),
-            Task::Verify(profile, _) | Task::Withdraw(Some(profile)) if !has(profile) => Err(Error::UnknownMember),
-            Task::Withdraw(None) if member.is_none() => Err(Error::UnknownMember),
-            Task::Enrol(..) | Task::Verify(..) | Task::Withdraw(_) => Ok(()),
-        }
     }
 }
 

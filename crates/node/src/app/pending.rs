@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use mpc::sharing::InputShare;
 use tokio::sync::oneshot;
-use types::message::Certificate;
-use types::{DeviceKey, NodeId, ProfileId, TraceKey, UnixSeconds, limits};
+use types::message::{Action, Certificate, Request};
+use types::sign::Signed;
+use types::{DeviceKey, MemberId, NodeId, ProfileId, TraceKey, UnixSeconds, limits};
 
 use super::link::OperationRef;
 use crate::Error;
@@ -25,35 +26,53 @@ pub(crate) struct Operation {
     pub(crate) trace: TraceKey,
     /// Until when it may be decided.
     pub(crate) expires_at: UnixSeconds,
-    /// What was asked.
+    /// The request, as it was signed.
+    pub(crate) signed: Signed<Request>,
+    /// The member whom it concerned when it was admitted.
+    pub(crate) concerned: Option<MemberId>,
+    /// What is to be matched.
     pub(crate) task: Task,
 }
 
-/// What an operation asks.
+/// What an operation takes of matching.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Match against everybody, then keep.
     Enrol(ProfileId, InputShare),
-    /// Match against the own record.
+    /// Compare with one member's record: one's own, or that of the giver of a grant.
     Verify(ProfileId, InputShare),
-    /// Erase one record, or all.
-    Withdraw(Option<ProfileId>),
+    /// Nothing.
+    Unmatched,
 }
 
 impl Operation {
+    /// What was asked.
+    pub(crate) fn action(&self) -> &Action {
+        &self.signed.message.action
+    }
+
+    /// A shield is never dropped before it is decided.
+    pub(crate) fn is_shield(&self) -> bool {
+        matches!(self.action(), Action::ShieldUp)
+    }
+
     /// The profile to match with, if it takes matching.
     pub(crate) fn profile(&self) -> Option<&ProfileId> {
         match &self.task {
             Task::Enrol(profile, _) | Task::Verify(profile, _) => Some(profile),
-            Task::Withdraw(_) => None,
+            Task::Unmatched => None,
         }
     }
 
     fn bytes(&self) -> usize {
+        let request = match self.action() {
+            Action::Charter(signed) => limits::PLAIN_REQUEST_BYTES + signed.document.len(),
+            _ => limits::PLAIN_REQUEST_BYTES,
+        };
         match &self.task {
             // Two components of four bytes per value.
-            Task::Enrol(_, input) | Task::Verify(_, input) => 8 * input.len(),
-            Task::Withdraw(_) => 0,
+            Task::Enrol(_, input) | Task::Verify(_, input) => request + 8 * input.len(),
+            Task::Unmatched => request,
         }
     }
 }
@@ -111,12 +130,14 @@ impl Pending {
     }
 
     /// Adds a new operation at the end, or answers it at once: too many, the same twice, or dropped elsewhere already.
-    /// Returns whether it was added.
+    /// Returns whether it was added. A shield always is, unless it is there already.
     pub(crate) fn add(&mut self, operation: Arc<Operation>, answer: Answer) -> bool {
         let reference = operation.reference;
         let early = self.early.remove(&reference);
         let refusal = if self.numbers.contains_key(&reference) {
             Some(Error::Replayed)
+        } else if operation.is_shield() {
+            None
         } else if let Some(node) = early.as_ref().and_then(|early| early.dropped) {
             Some(Error::NotEverywhere { node })
         } else if self.order.len() >= limits::PENDING_OPERATIONS || self.bytes + operation.bytes() > limits::PENDING_BYTES {
@@ -154,12 +175,10 @@ impl Pending {
         Some(waiting)
     }
 
-    /// Removes all.
+    /// Removes all but shields, and what was said of operations that are not here yet.
     pub(crate) fn take_all(&mut self) -> Vec<Waiting> {
-        self.numbers.clear();
         self.early.clear();
-        self.bytes = 0;
-        std::mem::take(&mut self.order).into_values().collect()
+        self.take_if(|waiting| !waiting.operation.is_shield())
     }
 
     /// Removes those for which `gone` holds.

@@ -1,37 +1,53 @@
-//! What this node knows of the asking member, signed; for an inspection with a sample of the stored bytes, and sealed.
+//! What this node knows of the asking member or relying party, signed; for an inspection with a sample of the stored bytes, and sealed.
 //!
 //! The sample shows every third coordinate pair, offset by the node's number: real bytes that people can test for
 //! randomness, while the samples of all three nodes together never hold two shares of one coordinate.
 
+use borsh::BorshSerialize;
 use sha2::{Digest as _, Sha256};
-use types::message::{Action, MemberStatement, RecordStatement, Request, ShareSample, SignedStatement, Statement, VERSION};
+use types::consent::AskStatement;
+use types::message::{
+    Action, Event, MemberStatement, PartyStatement, RecordStatement, Request, ShareSample, SignedStatement, Statement,
+    VERSION,
+};
 use types::sign::Message as _;
-use types::{Digest, NodeId, seal};
+use types::{Digest, NodeId, UnixSeconds, limits, seal};
 
+use super::facts::{Shields, State};
+use super::rules::Rules;
 use super::sequencer::Core;
 use crate::Error;
 use crate::store::MemberRow;
 
-/// The bytes to send to the member.
+/// Bytes of grants, and of asks, in one statement.
+const LIST_BYTES: usize = limits::ANSWER_BYTES * 3 / 8;
+
+/// The bytes to send to the member or relying party.
 pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Error> {
     let reply_key = match &request.action {
         Action::Inspect { reply_key } => Some(reply_key),
         _ => None,
     };
     let digest = request.digest();
-    let config = &core.config;
+    let (config, rules) = (&core.config, core.rules());
+    let now = config.clock.now();
+    let member = match request.action {
+        // Whoever looks at one ask, or at their past, needs not all the rest.
+        Action::See { .. } | Action::Events { .. } => None,
+        _ => member(core, request, reply_key.is_some(), now).await?,
+    };
     let statement = Statement {
         version: VERSION,
         commons: core.commons,
         node: config.node,
         request: digest,
-        at: config.clock.now(),
+        at: now,
         batch: core.store.chain().await?.committed,
-        charter: Digest([0; 32]),
-        member: member(core, request, reply_key.is_some()).await?,
-        party: None,
-        ask: None,
-        events: Vec::new(),
+        charter: rules.charter.digest(),
+        member,
+        party: party(core, &rules, request, now).await?,
+        ask: ask(core, &rules, request, now).await?,
+        events: events(core, request).await?,
     };
     let bytes = SignedStatement::new(statement, &config.signing_key).to_bytes();
     match reply_key {
@@ -40,17 +56,79 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
     }
 }
 
-async fn member(core: &Core, request: &Request, with_samples: bool) -> Result<Option<MemberStatement>, Error> {
+/// Answer to `See`.
+async fn ask(core: &Core, rules: &Rules, request: &Request, now: UnixSeconds) -> Result<Option<AskStatement>, Error> {
+    if !matches!(request.action, Action::See { .. }) {
+        return Ok(None);
+    }
+    let state = State::of(core, rules);
+    let judged = state.judge(request, None, Shields::Known, now).await?;
+    Ok(judged.ask.map(|row| row.statement))
+}
+
+/// Answer to `Events`.
+async fn events(core: &Core, request: &Request) -> Result<Vec<Event>, Error> {
+    let Action::Events { after_batch } = request.action else { return Ok(Vec::new()) };
+    let member = core.store.member(&request.device).await?.ok_or(Error::UnknownMember)?;
+    core.store.events(&member.member, after_batch).await
+}
+
+/// For a relying party of the charter in force: its own side.
+async fn party(core: &Core, rules: &Rules, request: &Request, now: UnixSeconds) -> Result<Option<PartyStatement>, Error> {
+    let party = rules.charter.document().parties.iter().find(|party| party.key == request.device);
+    let (Some(party), Action::Status) = (party, &request.action) else { return Ok(None) };
+    let grants = core.store.grants_to(&party.id, now).await?.into_iter().map(|row| row.statement);
+    let asks = core.store.asks_by(&party.id, now).await?.into_iter().map(|row| row.statement);
+    Ok(Some(PartyStatement { grants: fitting(grants), asks: fitting(asks) }))
+}
+
+/// As many as fit beside one another into an answer.
+fn fitting<T: BorshSerialize>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut room = LIST_BYTES;
+    all.take_while(|item| {
+        let size = types::encode(item).len();
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    })
+    .collect()
+}
+
+async fn member(
+    core: &Core,
+    request: &Request,
+    with_samples: bool,
+    now: UnixSeconds,
+) -> Result<Option<MemberStatement>, Error> {
     // A batch that is committed meanwhile may move a record to another slot: then everything is read again.
     loop {
         let Some(member) = core.store.member(&request.device).await? else { return Ok(None) };
         if let Some(records) = records(core, &member, with_samples).await? {
-            let metadata_bytes = core.store.metadata_bytes(&request.device).await?;
-            let (member, since) = (member.member, member.since);
-            let (grants, asks) = (Vec::new(), Vec::new());
-            return Ok(Some(MemberStatement { member, since, records, metadata_bytes, shield: None, grants, asks }));
+            return told(core, request, member, records, now).await.map(Some);
         }
     }
+}
+
+/// The records, and the consent that stands.
+async fn told(
+    core: &Core,
+    request: &Request,
+    member: MemberRow,
+    records: Vec<RecordStatement>,
+    now: UnixSeconds,
+) -> Result<MemberStatement, Error> {
+    let metadata_bytes =
+        core.store.metadata_bytes(&request.device).await? + core.store.consent_bytes(&member.member).await?;
+    // A shield that only this node knows holds here all the same: nothing of the member's can be used, nobody asks.
+    let shield = member.shield.into_iter().chain(member.unsettled).min();
+    let grants = core.store.grants(&member.member, now).await?.into_iter().map(|row| row.statement);
+    let asks = match member.unsettled {
+        Some(_) => Vec::new(),
+        None => core.store.asks_of(&member.member, now).await?,
+    };
+    let (grants, asks) = (fitting(grants), fitting(asks.into_iter().map(|row| row.statement)));
+    let (member, since) = (member.member, member.since);
+    Ok(MemberStatement { member, since, records, metadata_bytes, shield, grants, asks })
 }
 
 /// Nothing when a record is not where it was.

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request as HttpRequest, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use types::api::{CommonsBody, DecisionBody, RequestBody, StatementBody, from_base64, to_base64};
+use types::api::{CharterBody, CommonsBody, DecisionBody, RequestBody, StatementBody, from_base64, to_base64};
 use types::message::{Action, Certificate, Request};
 use types::sign::Signed;
 use types::{TraceKey, limits, seal};
@@ -34,6 +34,18 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(outcome))
         .routes(routes!(status))
         .routes(routes!(inspect))
+        .routes(routes!(grant))
+        .routes(routes!(narrow))
+        .routes(routes!(revoke))
+        .routes(routes!(ask))
+        .routes(routes!(use_grant))
+        .routes(routes!(answer))
+        .routes(routes!(raise_shield))
+        .routes(routes!(lower_shield))
+        .routes(routes!(asked))
+        .routes(routes!(events))
+        .routes(routes!(adopt))
+        .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
         .routes(routes!(openapi_json))
@@ -48,13 +60,25 @@ const TILES: &str = "/log/tile";
 
 /// The same path as a constant, for figures.
 pub(super) fn known(path: &str) -> &'static str {
-    const PATHS: [&str; 15] = [
+    const PATHS: [&str; 27] = [
         "/v1/enrolments",
         "/v1/verifications",
         "/v1/withdrawals",
         "/v1/outcomes",
         "/v1/status",
         "/v1/inspections",
+        "/v1/grants",
+        "/v1/narrowings",
+        "/v1/revocations",
+        "/v1/asks",
+        "/v1/uses",
+        "/v1/answers",
+        "/v1/shield",
+        "/v1/shield-down",
+        "/v1/asked",
+        "/v1/events",
+        "/v1/charters",
+        "/v1/charter",
         "/v1/commons",
         "/v1/log",
         "/log/checkpoint",
@@ -191,6 +215,103 @@ async fn status(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>,
     responses((status = 200, description = "This node's signed statement, sealed", body = StatementBody)))]
 async fn inspect(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
     state(&api, asked.for_action(|a| matches!(a, Action::Inspect { .. }))?).await
+}
+
+/// Grant: let a relying party use a standing grant, within its terms
+#[utoipa::path(post, path = "/v1/grants", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Granted on all three nodes", body = DecisionBody)))]
+async fn grant(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Grant(_)))?).await
+}
+
+/// Narrow: make a standing grant smaller
+#[utoipa::path(post, path = "/v1/narrowings", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Narrowed on all three nodes", body = DecisionBody)))]
+async fn narrow(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Narrow(_)))?).await
+}
+
+/// Revoke: end a standing grant
+#[utoipa::path(post, path = "/v1/revocations", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Ended on all three nodes", body = DecisionBody)))]
+async fn revoke(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Revoke { .. }))?).await
+}
+
+/// Ask: a relying party asks a member
+///
+/// The ask waits for an answer until its own time limit. Its outcome tells the answer.
+#[utoipa::path(post, path = "/v1/asks", tag = "parties", request_body = RequestBody,
+    responses((status = 200, description = "The ask waits, or is declined", body = DecisionBody)))]
+async fn ask(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Ask(_)))?).await
+}
+
+/// Use: a relying party uses a standing grant
+///
+/// With a share where the grant is for a comparison.
+#[utoipa::path(post, path = "/v1/uses", tag = "parties", request_body = RequestBody,
+    responses((status = 200, description = "The answer, and uses that remain", body = DecisionBody)))]
+async fn use_grant(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Use(_)))?).await
+}
+
+/// Answer: say yes or no to a relying party
+///
+/// With a share where a yes takes a fresh sample.
+#[utoipa::path(post, path = "/v1/answers", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "The answer on all three nodes", body = DecisionBody)))]
+async fn answer(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Answer(_)))?).await
+}
+
+/// Shield down: the grants named come back, all other suspended ones end
+#[utoipa::path(post, path = "/v1/shield-down", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Down on all three nodes", body = DecisionBody)))]
+async fn lower_shield(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::ShieldDown { .. }))?).await
+}
+
+/// See: one ask whose id came by another way, such as a QR code
+#[utoipa::path(post, path = "/v1/asked", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement", body = StatementBody)))]
+async fn asked(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::See { .. }))?).await
+}
+
+/// Events: decisions that concern me, in order, with the requests that led to them
+#[utoipa::path(post, path = "/v1/events", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement", body = StatementBody)))]
+async fn events(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Events { .. }))?).await
+}
+
+/// Adopt: the next charter, signed by all three operators
+///
+/// Anybody may bring it.
+#[utoipa::path(post, path = "/v1/charters", tag = "commons", request_body = RequestBody,
+    responses((status = 200, description = "In force on all three nodes from the next batch on", body = DecisionBody)))]
+async fn adopt(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Charter(_)))?).await
+}
+
+/// Shield up: suspend every grant, refuse every pending request, at once
+///
+/// Holds on this node when the answer comes, and on every node that this one can reach. Send it to all three. The decision
+/// follows: ask for its outcome.
+#[utoipa::path(post, path = "/v1/shield", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement, with the shield up", body = StatementBody)))]
+async fn raise_shield(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    let asked = asked.for_action(|a| matches!(a, Action::ShieldUp))?.without_share()?;
+    let statement = api.app.raise_shield(asked.request).await?;
+    Ok(Json(StatementBody { statement: to_base64(&statement) }))
+}
+
+/// The charter in force
+#[utoipa::path(get, path = "/v1/charter", tag = "commons",
+    responses((status = 200, description = "The rules, and the operators' signatures", body = CharterBody)))]
+async fn charter(State(api): Shared) -> Json<CharterBody> {
+    Json(api.app.charter())
 }
 
 impl Asked {

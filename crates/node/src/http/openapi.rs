@@ -20,7 +20,8 @@ use utoipa::openapi::{Content, Ref, Response};
     components(schemas(Problem)),
     tags(
         (name = "members", description = "Signed by a member's device"),
-        (name = "commons", description = "Public facts"),
+        (name = "parties", description = "Signed by a relying party's key, as the charter names it"),
+        (name = "commons", description = "Public facts, and the rules"),
         (name = "log", description = "The transparency log: C2SP formats, for members, monitors and witnesses"),
         (name = "operators", description = "For monitoring; no personal data")
     )
@@ -31,7 +32,7 @@ struct Frame;
 const PROBLEMS: [(&str, &str); 11] = [
     ("400", "Not well formed, expired, for another commons, or with a share that does not fit"),
     ("401", "The signature does not hold"),
-    ("403", "The consent does not allow it"),
+    ("403", "The charter, a grant or an ask does not allow it; `rule` names the rule"),
     ("404", "No record of this device, or no such outcome"),
     ("409", "Received before, or enrolled already"),
     ("413", "Too large"),
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn every_call_is_described_and_counted_by_name() {
         let paths: Vec<String> = document().paths.paths.keys().cloned().collect();
-        assert_eq!(paths.len(), 14, "{paths:?}");
+        assert_eq!(paths.len(), 26, "{paths:?}");
         for path in paths {
             assert_ne!(super::super::calls::known(&path), "other", "{path}");
         }

@@ -29,7 +29,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("bad-share", 400, "The share does not fit the request"),
     ("bad-seal", 400, "The share cannot be opened"),
     ("bad-signature", 401, "The signature does not hold"),
-    ("consent", 403, "The consent does not allow it"),
+    ("not-permitted", 403, "The rules do not allow it"),
     ("unknown-member", 404, "No record of this device"),
     ("not-found", 404, "No such thing"),
     ("no-such-call", 404, "There is no such call"),
@@ -62,6 +62,7 @@ const KIND: &str = "https://trust-commons.example/problems/";
 pub(crate) struct Failure {
     code: &'static str,
     detail: String,
+    rule: Option<&'static str>,
     unavailable_nodes: Vec<u8>,
     retry_after_s: Option<u64>,
 }
@@ -72,7 +73,7 @@ pub(crate) struct Code(pub(crate) &'static str);
 
 impl Failure {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), unavailable_nodes: Vec::new(), retry_after_s: None }
+        Self { code, detail: detail.into(), rule: None, unavailable_nodes: Vec::new(), retry_after_s: None }
     }
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
@@ -89,6 +90,7 @@ impl Failure {
             status,
             code: code.to_owned(),
             detail: self.detail.clone(),
+            rule: self.rule.map(str::to_owned),
             unavailable_nodes: self.unavailable_nodes.clone(),
         };
         (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem)
@@ -109,7 +111,8 @@ impl From<Error> for Failure {
             _ => None,
         };
         let unavailable_nodes = error.unavailable_nodes().into_iter().map(types::NodeId::number).collect();
-        Self { code: error.code(), detail: error.to_string(), unavailable_nodes, retry_after_s }
+        let (code, rule, detail) = (error.code(), error.rule(), error.to_string());
+        Self { code, detail, rule, unavailable_nodes, retry_after_s }
     }
 }
 
@@ -158,7 +161,7 @@ mod tests {
             Error::WrongAction { action: "x" },
             Error::UnknownProfile { profile: profile.clone(), known: String::new() },
             Error::ProfileMismatch { profile: profile.clone() },
-            Error::Consent { rule: "x" },
+            Error::NotPermitted(charter::Refusal { rule: charter::Rule::GrantSpent, detail: String::new() }),
             Error::ShareMissing,
             Error::ShareUnexpected,
             Error::TraceMissing,

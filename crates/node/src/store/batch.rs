@@ -3,9 +3,10 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use tlog::Peaks;
 use tlog::merkle::leaf_hash;
+use types::consent::{Ask, SignedCharter, Terms};
 use types::message::{Certificate, Decision};
 use types::sign::Message as _;
-use types::{DeviceKey, Digest, ProfileId, Signature, TraceKey, UnixSeconds};
+use types::{AskId, DeviceKey, Digest, GrantId, MemberId, ProfileId, Signature, SubjectId, TraceKey, UnixSeconds};
 
 use super::ShareRef;
 use crate::Error;
@@ -58,6 +59,28 @@ pub struct Entry {
     pub log: Vec<u8>,
     /// What follows here.
     pub effect: Effect,
+    /// What is kept for the member whom it concerns.
+    pub trail: Trail,
+}
+
+/// What a decision leaves in a member's records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Trail {
+    /// In whose list of events it goes.
+    pub event: Option<Event>,
+    /// With whose record a 1:1 comparison was made.
+    pub compared: Option<MemberId>,
+}
+
+/// A decision in a member's list.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Event {
+    /// Whose list.
+    pub member: MemberId,
+    /// Canonical bytes of the signed request that led to it.
+    pub request: Vec<u8>,
+    /// Until when it is kept.
+    pub forget_after: UnixSeconds,
 }
 
 /// What a decision changes on this node.
@@ -79,6 +102,85 @@ pub enum Effect {
         /// Which.
         records: Vec<(ProfileId, u32)>,
     },
+    /// A standing grant begins, named by the operation.
+    Grant(NewGrant),
+    /// A grant gets other terms.
+    Narrow {
+        /// Which.
+        grant: GrantId,
+        /// From now on.
+        terms: Terms,
+        /// Uses that remain.
+        uses_left: u32,
+    },
+    /// A grant ends.
+    Revoke {
+        /// Which.
+        grant: GrantId,
+    },
+    /// A use of a grant is spent.
+    Use {
+        /// Which.
+        grant: GrantId,
+        /// Uses that remain.
+        uses_left: u32,
+    },
+    /// A relying party has asked; the ask is named by the operation.
+    Ask {
+        /// What.
+        ask: Ask,
+        /// Whom, if by name.
+        member: Option<MemberId>,
+        /// Whether it waits for an answer; else it was declined at once.
+        open: bool,
+    },
+    /// An ask has its answer: this decision.
+    Answer {
+        /// Which.
+        ask: AskId,
+        /// The grant that a yes begins.
+        grant: Option<NewGrant>,
+    },
+    /// A member's shield goes up: their grants are suspended, their asks cut.
+    RaiseShield {
+        /// Whose.
+        member: MemberId,
+        /// When the member asked for it.
+        since: UnixSeconds,
+    },
+    /// A member's shield comes down: these grants come back, the other suspended ones end.
+    LowerShield {
+        /// Whose.
+        member: MemberId,
+        /// Which come back.
+        restore: Vec<GrantId>,
+        /// When the member asked for it.
+        asked_at: UnixSeconds,
+    },
+    /// New rules from the next batch on.
+    AdoptCharter {
+        /// Their number.
+        version: u64,
+        /// The rules.
+        charter: SignedCharter,
+    },
+}
+
+/// A grant as it begins.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NewGrant {
+    /// Who gives it.
+    pub member: MemberId,
+    /// The member's name towards the party.
+    pub subject: SubjectId,
+    /// Its terms.
+    pub terms: Terms,
+    /// What the terms' names meant under the charter in force.
+    pub meaning: Digest,
+    /// The charter in force.
+    pub charter: Digest,
+    /// Uses that remain; less than the terms say when it was used at once.
+    pub uses_left: u32,
 }
 
 /// The chain's head after the batch of digest `batch`, when it was `previous` before.
@@ -112,7 +214,7 @@ impl Batch {
     pub fn admitted(&self) -> impl Iterator<Item = &ShareRef> {
         self.entries.iter().filter_map(|entry| match &entry.effect {
             Effect::Admit { share, .. } => Some(share),
-            Effect::None | Effect::Erase { .. } => None,
+            _ => None,
         })
     }
 
@@ -120,7 +222,7 @@ impl Batch {
     pub fn erased(&self) -> impl Iterator<Item = &(ProfileId, u32)> {
         self.entries.iter().flat_map(|entry| match &entry.effect {
             Effect::Erase { records } => records.as_slice(),
-            Effect::None | Effect::Admit { .. } => &[],
+            _ => &[],
         })
     }
 
@@ -128,7 +230,7 @@ impl Batch {
     pub fn set_slots(&mut self, slots: Vec<u32>) {
         let admitted = self.entries.iter_mut().filter_map(|entry| match &mut entry.effect {
             Effect::Admit { share, .. } => Some(share),
-            Effect::None | Effect::Erase { .. } => None,
+            _ => None,
         });
         for (share, slot) in admitted.zip(slots) {
             share.slot = slot;
@@ -166,13 +268,50 @@ pub struct Newest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRow {
     /// Who.
-    pub member: types::MemberId,
+    pub member: MemberId,
     /// Since when.
     pub since: UnixSeconds,
     /// Marks their log entries; absent when they enrolled before there was a log.
     pub trace: Option<TraceKey>,
+    /// Since when the shield is up, as decided by all nodes.
+    pub shield: Option<UnixSeconds>,
+    /// Since when this node knows of a shield that the nodes have not decided yet.
+    pub unsettled: Option<UnixSeconds>,
     /// Active records.
     pub records: Vec<RecordRow>,
+}
+
+/// A standing grant as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRow {
+    /// What a statement says of it.
+    pub statement: types::consent::GrantStatement,
+    /// Who gave it.
+    pub member: MemberId,
+    /// What the terms' names meant when it was given.
+    pub meaning: Digest,
+}
+
+/// A relying party's question that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskRow {
+    /// What a statement says of it.
+    pub statement: types::consent::AskStatement,
+    /// Whom it names.
+    pub member: Option<MemberId>,
+}
+
+/// How much a relying party has asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AskCounts {
+    /// By the party, in the last day.
+    pub last_day: usize,
+    /// By the party, waiting for an answer.
+    pub waiting: usize,
+    /// By the party to the member, in the last day.
+    pub to_member: usize,
+    /// By anybody to the member, waiting.
+    pub at_member: usize,
 }
 
 /// An active record as stored.

@@ -11,11 +11,14 @@ use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signatu
 
 use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
 use super::slots::{leave, list_erasure, take, trim};
-use super::{ShareRef, VERSION, log};
+use super::{ShareRef, VERSION, consent, log};
 use crate::Error;
 
-/// Upper bound of a stored batch: every decision with its effect, plus the frame around them.
-const BATCH_BYTES: usize = limits::BATCH_OPERATIONS * 2048;
+/// Upper bound of a stored batch: every decision with its effect and request, plus the frame around them.
+const BATCH_BYTES: usize = limits::BATCH_OPERATIONS * 2 * limits::PLAIN_REQUEST_BYTES;
+
+/// Seconds for which the certificate of a withdrawal can be asked for.
+const LEFT_S: u64 = 24 * 3600;
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
 
@@ -106,7 +109,14 @@ pub(super) async fn commit(
     .await?;
     log::append(&mut tx, batch).await?;
     for (entry, certificate) in batch.entries.iter().zip(&certificates) {
+        consent::keep(&mut tx, batch, entry, certificate).await?;
         apply(&mut tx, batch, entry).await?;
+        consent::apply(&mut tx, batch, entry, certificate).await?;
+        let forget_after = match entry.effect {
+            // Whoever has left is soon forgotten altogether.
+            Effect::Erase { .. } => forget_after.min(batch.time.saturating_add(LEFT_S)),
+            _ => forget_after,
+        };
         sqlx::query("INSERT INTO outcomes (operation, device, certificate, forget_after) VALUES (?, ?, ?, ?)")
             .bind(bytes(&entry.decision.operation.0))
             .bind(bytes(&entry.device.0))
@@ -136,7 +146,6 @@ pub(super) async fn commit(
 
 async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Error> {
     match &entry.effect {
-        Effect::None => Ok(()),
         Effect::Admit { share, profile_version, trace } => {
             let Outcome::Enrolled { member } = entry.decision.outcome else {
                 return Err(Error::Internal { what: "only an enrolment admits a record" });
@@ -149,6 +158,7 @@ async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Erro
             }
             forget_if_empty(tx, &entry.device).await
         }
+        _ => Ok(()),
     }
 }
 
@@ -188,15 +198,17 @@ async fn erase(tx: &mut Tx<'_>, profile: &ProfileId, slot: u32) -> Result<(), Er
 }
 
 async fn forget_if_empty(tx: &mut Tx<'_>, device: &DeviceKey) -> Result<(), Error> {
-    let gone = sqlx::query(
-        "DELETE FROM members WHERE device = ? AND NOT EXISTS (SELECT 1 FROM records WHERE records.member = members.member)",
+    let left = sqlx::query(
+        "SELECT member FROM members WHERE device = ? AND NOT EXISTS (SELECT 1 FROM records WHERE records.member = members.member)",
     )
     .bind(bytes(&device.0))
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    if gone.rows_affected() > 0 {
-        sqlx::query("DELETE FROM outcomes WHERE device = ?").bind(bytes(&device.0)).execute(&mut **tx).await?;
-    }
+    let Some(row) = left else { return Ok(()) };
+    let member = MemberId(array(&row, 0)?);
+    consent::forget_member(tx, &member).await?;
+    sqlx::query("DELETE FROM members WHERE member = ?").bind(bytes(&member.0)).execute(&mut **tx).await?;
+    sqlx::query("DELETE FROM outcomes WHERE device = ?").bind(bytes(&device.0)).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -208,13 +220,26 @@ pub(super) async fn newest(pool: &SqlitePool) -> Result<Option<Newest>, Error> {
     Ok(Some(Newest { session: array(&row, 0)?, digest: digest(&row, 1)?, signatures }))
 }
 
-pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Option<MemberRow>, Error> {
+/// By which a member is found.
+pub(super) enum Whose<'a> {
+    /// The device that they enrolled with.
+    Device(&'a DeviceKey),
+    /// Their id.
+    Member(&'a MemberId),
+}
+
+pub(super) async fn member(pool: &SqlitePool, whose: Whose<'_>) -> Result<Option<MemberRow>, Error> {
+    let (column, key) = match whose {
+        Whose::Device(device) => ("device", bytes(&device.0)),
+        Whose::Member(member) => ("member", bytes(&member.0)),
+    };
     // One statement, so that a commit between two cannot show half of a change.
-    let rows = sqlx::query(
-        "SELECT r.profile, r.slot, r.batch, r.since, m.member, m.since, m.trace \
-         FROM members m JOIN records r ON r.member = m.member WHERE m.device = ? ORDER BY r.profile",
-    )
-    .bind(bytes(&device.0))
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT r.profile, r.slot, r.batch, r.since, m.member, m.since, m.trace, m.shield, \
+         (SELECT MIN(s.since) FROM shields s WHERE s.member = m.member) \
+         FROM members m JOIN records r ON r.member = m.member WHERE m.{column} = ? ORDER BY r.profile"
+    )))
+    .bind(key)
     .fetch_all(pool)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
@@ -224,7 +249,10 @@ pub(super) async fn member(pool: &SqlitePool, device: &DeviceKey) -> Result<Opti
     let records = rows.iter().map(record).collect::<Result<_, _>>()?;
     let trace: Option<&[u8]> = first.try_get(6)?;
     let trace = trace.map(|_| array(first, 6).map(TraceKey::from_random)).transpose()?;
-    Ok(Some(MemberRow { member: MemberId(array(first, 4)?), since: number(first, 5)?, trace, records }))
+    let time = |column| Ok::<_, Error>(first.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned));
+    let (shield, unsettled) = (time(7)?, time(8)?);
+    let (member, since) = (MemberId(array(first, 4)?), number(first, 5)?);
+    Ok(Some(MemberRow { member, since, trace, shield, unsettled, records }))
 }
 
 pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {
@@ -247,11 +275,15 @@ pub(super) async fn outcome(
     operation: &OperationId,
     device: &DeviceKey,
 ) -> Result<Option<Certificate>, Error> {
-    let row = sqlx::query("SELECT certificate FROM outcomes WHERE operation = ? AND device = ?")
-        .bind(bytes(&operation.0))
-        .bind(bytes(&device.0))
-        .fetch_optional(pool)
-        .await?;
+    // The party that asked hears of the answer.
+    let row = sqlx::query(
+        "SELECT COALESCE((SELECT answer FROM asks WHERE asks.id = outcomes.operation), certificate) FROM outcomes \
+         WHERE operation = ? AND device = ?",
+    )
+    .bind(bytes(&operation.0))
+    .bind(bytes(&device.0))
+    .fetch_optional(pool)
+    .await?;
     row.map(|row| Ok(Certificate::from_bytes(&row.try_get::<Vec<u8>, _>(0)?)?)).transpose()
 }
 

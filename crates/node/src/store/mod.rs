@@ -26,6 +26,7 @@
 
 mod batch;
 mod compact;
+mod consent;
 pub mod fsck;
 mod import;
 mod inspect;
@@ -53,7 +54,9 @@ use types::roster::Roster;
 use types::{MemberId, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
-pub use batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
+pub use batch::{
+    AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewGrant, Newest, RecordRow, Trail,
+};
 pub use inspect::Inspection;
 pub use log::Own;
 pub use segment::NewShare;
@@ -388,7 +391,15 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn member(&self, device: &types::DeviceKey) -> Result<Option<MemberRow>, Error> {
-        meta::member(&self.read, device).await
+        meta::member(&self.read, meta::Whose::Device(device)).await
+    }
+
+    /// The member of this id.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn member_by_id(&self, member: &types::MemberId) -> Result<Option<MemberRow>, Error> {
+        meta::member(&self.read, meta::Whose::Member(member)).await
     }
 
     /// Bytes of metadata in rows that name the member or the device.

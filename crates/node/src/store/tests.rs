@@ -119,7 +119,7 @@ fn batch(number: u64, previous: Digest, n: u8, outcome: Outcome, effect: Effect)
         log_index: number - 1,
         outcome,
     };
-    let entry = Entry { decision, device: DeviceKey([n & 0x0F; 32]), log: logged(number), effect };
+    let entry = Entry { decision, device: DeviceKey([n & 0x0F; 32]), log: logged(number), effect, trail: Trail::default() };
     let (session, entries) = ([number.to_le_bytes()[0]; 16], vec![entry]);
     Batch { session, number, previous, time: 100, entries, log_size: log.size(), log_root: log.root() }
 }

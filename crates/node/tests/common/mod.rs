@@ -181,7 +181,7 @@ impl<'a> Device<'a> {
             not_before: now - 10,
             expires_at: now + 300,
             uses: 1,
-            charter: Digest([0; 32]),
+            charter: charter::Charter::default_for(self.roster).digest(),
         };
         let (commitments, profile_digest) = (split.commitments, profile.digest());
         let (id, vouchers) = (profile.id.clone(), Vec::new());

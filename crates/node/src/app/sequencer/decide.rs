@@ -3,23 +3,19 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use mpc::record::RecordShare;
-use types::message::{Certificate, Decision, Outcome, VERSION};
+use types::message::Certificate;
 use types::sign::{sign, verify};
-use types::{DeviceKey, Digest, MemberId, NodeId, Signature};
+use types::{DeviceKey, Digest, NodeId, Signature};
 
-use super::{Flow, Halt, Matching, Phase, Prepared, Sequencer, Vote, fail};
+use super::{Flow, Halt, Matching, Phase, Prepared, Sequencer, Vote};
 use crate::Error;
 use crate::app::faults::Point;
-use crate::app::link::{ControlMessage, OperationRef, SessionId};
-use crate::app::logged::{self, Public};
-use crate::app::matching::{Failure, Planned, Verdict};
-use crate::app::pending::{Task, Waiting};
+use crate::app::link::{ControlMessage, SessionId};
+use crate::app::matching::{Failure, Verdict};
+use crate::app::pending::Waiting;
+use crate::app::rules::Rules;
 use crate::app::status::Obstacle;
-use crate::store::{Batch, Chain, Effect, Entry, OwnedShare, ShareRef};
-
-/// Seconds for which a certificate can be asked for again.
-const OUTCOME_S: u64 = 24 * 3600;
+use crate::store::{Batch, Chain, Effect};
 
 impl Sequencer {
     /// A run has ended.
@@ -60,12 +56,12 @@ impl Sequencer {
             }
         }
         let head = (run.proposal.number, run.proposal.time);
-        let (mut batch, shares) = self.outcomes(session, head, decided);
+        let (mut batch, shares) = self.outcomes(session, head, decided)?;
         let slots = match self.core.store.append(shares).await {
             Ok(slots) => slots,
             Err(error) => {
                 tracing::error!(code = error.code(), error = &error as &dyn std::error::Error, "shares could not be stored");
-                fail(waiting, None, "a node could not store the shares");
+                self.release(waiting, None, "a node could not store the shares");
                 self.broadcast(&ControlMessage::Aborted { session, unreachable: None });
                 return Ok(());
             }
@@ -89,63 +85,6 @@ impl Sequencer {
             }
         }
         Ok(())
-    }
-
-    /// The decisions, and the shares to store in their order.
-    fn outcomes(
-        &self,
-        session: SessionId,
-        (number, time): (u64, u64),
-        decided: Vec<(Planned, Verdict)>,
-    ) -> (Batch, Vec<OwnedShare>) {
-        let mut shares = Vec::new();
-        let mut entries = Vec::with_capacity(decided.len());
-        let mut log = self.log.clone();
-        for (planned, verdict) in decided {
-            let (outcome, effect) = self.outcome(&planned, verdict, &mut shares);
-            let OperationRef { operation, request } = planned.operation.reference;
-            let commons = self.core.commons;
-            let (charter, log_index) = (types::Digest([0; 32]), log.size());
-            let (version, batch, decided_at) = (VERSION, number, time);
-            let decision = Decision { version, commons, operation, request, batch, decided_at, charter, log_index, outcome };
-            let logged = logged::entry(&decision, Public::of(&planned.operation.task), &planned.trace);
-            log.append(tlog::merkle::leaf_hash(&logged));
-            entries.push(Entry { decision, device: planned.operation.device, log: logged, effect });
-        }
-        let (previous, log_size, log_root) = (self.chain.head, log.size(), log.root());
-        (Batch { session: session.0, number, previous, time, entries, log_size, log_root }, shares)
-    }
-
-    fn outcome(&self, planned: &Planned, verdict: Verdict, shares: &mut Vec<OwnedShare>) -> (Outcome, Effect) {
-        let operation = &planned.operation;
-        match (verdict, &operation.task) {
-            (Verdict::Admit(values), Task::Enrol(profile, _)) => {
-                let member = MemberId::derive(&self.core.commons, &operation.device);
-                let effect = self.admission(planned, profile, values, shares);
-                (Outcome::Enrolled { member }, effect)
-            }
-            (Verdict::Duplicate | Verdict::Deferred | Verdict::Admit(_), _) => (Outcome::Duplicate, Effect::None),
-            (Verdict::Invalid, _) => (Outcome::InvalidTemplate, Effect::None),
-            (Verdict::Compared(matched), _) => (Outcome::Verified { matched }, Effect::None),
-            (Verdict::Withdraw, _) => {
-                let records = u32::try_from(planned.records.len()).unwrap_or(u32::MAX);
-                (Outcome::Withdrawn { records }, Effect::Erase { records: planned.records.clone() })
-            }
-        }
-    }
-
-    fn admission(
-        &self,
-        planned: &Planned,
-        profile: &types::ProfileId,
-        values: RecordShare,
-        shares: &mut Vec<OwnedShare>,
-    ) -> Effect {
-        let record = planned.operation.reference.operation;
-        shares.push(OwnedShare { profile: profile.clone(), record, values });
-        let share = ShareRef::unplaced(profile.clone());
-        let profile_version = self.core.config.roster.profile(profile).map_or(0, |profile| profile.version);
-        Effect::Admit { share, profile_version, trace: planned.trace.clone() }
     }
 
     /// A batch that this node has prepared, with its own signatures.
@@ -224,7 +163,7 @@ impl Sequencer {
         tracing::info!(batch = prepared.batch.number, node = from.number(), "discard a batch that a node did not prepare");
         self.core.store.discard(&prepared.batch).await?;
         self.broadcast(&ControlMessage::Aborted { session: prepared.session, unreachable });
-        fail(prepared.waiting, unreachable, "a node fell before it could promise the decision");
+        self.release(prepared.waiting, unreachable, "a node fell before it could promise the decision");
         self.update_status();
         Ok(())
     }
@@ -268,11 +207,13 @@ impl Sequencer {
             one.iter().zip(two).zip(three).map(|((one, two), three)| [*one, *two, *three]).collect();
         let batch = &prepared.batch;
         let certificates = batch.certificates(&signatures)?;
-        self.core.store.commit(batch, &signatures, batch.time + OUTCOME_S).await?;
+        let (outcomes_s, _) = self.core.rules().retention_s();
+        self.core.store.commit(batch, &signatures, batch.time.saturating_add(outcomes_s)).await?;
         self.fault(Point::AfterCommit)?;
         let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Idle) else { return Ok(()) };
         let batch = prepared.batch;
         self.core.store.settle(&batch).await?;
+        self.adopt(&batch).await?;
 
         let log = std::mem::take(&mut self.log);
         self.log = batch.extend(log).ok_or(Error::Internal { what: "the store has checked the log" })?;
@@ -283,6 +224,16 @@ impl Sequencer {
         self.publish();
         self.broadcast(&self.state());
         answer(prepared.waiting, certificates);
+        Ok(())
+    }
+
+    /// The rules change for all nodes with the same batch.
+    async fn adopt(&self, batch: &Batch) -> Flow {
+        if batch.entries.iter().any(|entry| matches!(entry.effect, Effect::AdoptCharter { .. })) {
+            let rules = Rules::load(&self.core.store, &self.core.config.roster).await?;
+            tracing::info!(version = rules.charter.version(), batch = batch.number, "a charter is adopted");
+            self.core.set_rules(rules);
+        }
         Ok(())
     }
 

@@ -20,8 +20,11 @@
 //!
 //! Out of scope: checking requests (`admission`), the protocols (`matching`), files (`store`).
 
+mod bounds;
 mod decide;
+mod outcome;
 mod propose;
+mod shield;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,6 +33,8 @@ use std::time::{Duration, Instant};
 use mpc::gallery::Gallery;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use types::message::Request;
+use types::sign::Signed;
 use types::{Digest, NodeId, OperationId, ProfileId, Signature};
 
 use super::config::Config;
@@ -37,9 +42,11 @@ use super::link::{ControlMessage, Links, OperationRef, PeerEvent, Proposal, Sess
 use super::matching::{Failure, Planned, Verdict};
 use super::pending::{Answer, Operation, Pending, Waiting};
 use super::publisher::Publication;
+use super::rules::Rules;
 use super::status::{Obstacle, Status};
 use crate::Error;
 use crate::store::{Batch, Chain, Store};
+use propose::Planning;
 
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -59,6 +66,8 @@ pub(super) enum Command {
     Submit(Arc<Operation>, Answer),
     /// This node refused its share of the operation; the others need not wait.
     Refused(OperationRef),
+    /// A member raises their shield; answered when it holds here.
+    Shield(Box<Signed<Request>>, oneshot::Sender<Result<(), Error>>),
     /// Is this operation waiting, in a run, or prepared?
     IsOpen(OperationId, oneshot::Sender<bool>),
 }
@@ -72,6 +81,8 @@ pub(super) struct Core {
     pub(super) status: RwLock<Status>,
     /// Where the log stands, and who is told of commits.
     pub(super) publication: Publication,
+    /// The charter in force.
+    pub(super) rules: RwLock<Arc<Rules>>,
     /// Asks the node to stop.
     pub(super) stop: CancellationToken,
     /// Cancelled when the sequencer has stopped.
@@ -94,6 +105,7 @@ pub(super) struct Sequencer {
     obstacle: Option<Obstacle>,
     finished: mpsc::Sender<(SessionId, Result<Vec<Verdict>, Failure>)>,
     forgotten: Instant,
+    shields_told: Instant,
 }
 
 /// A connected peer.
@@ -186,11 +198,16 @@ impl Sequencer {
             obstacle: None,
             finished,
             forgotten: Instant::now(),
+            shields_told: Instant::now(),
             core,
         };
         if let Some(batch) = sequencer.core.store.prepared().await? {
             tracing::info!(batch = batch.number, "a batch was prepared before the restart; ask the other nodes about it");
             sequencer.phase = Phase::Prepared(Box::new(sequencer.promise(batch, Vec::new(), true)));
+        }
+        match sequencer.requeue_shields().await {
+            Ok(()) | Err(Halt::Fault) => {}
+            Err(Halt::Error(error)) => return Err(error),
         }
         sequencer.publish();
         Ok((sequencer, results))
@@ -233,7 +250,7 @@ impl Sequencer {
                 Some(event) = events.recv() => self.on_event(event).await?,
                 Some((session, result)) = results.recv() => self.on_finished(session, result).await?,
                 command = commands.recv() => match command {
-                    Some(command) => self.on_command(command),
+                    Some(command) => self.on_command(command).await?,
                     // Nobody is left who could ask for anything.
                     None => return Ok(()),
                 },
@@ -295,12 +312,12 @@ impl Sequencer {
         }
     }
 
-    fn on_command(&mut self, command: Command) {
+    async fn on_command(&mut self, command: Command) -> Flow {
         match command {
             Command::Submit(operation, answer) => {
                 if let Err(error) = self.core.ready() {
                     let _ = answer.send(Err(error));
-                    return;
+                    return Ok(());
                 }
                 let reference = operation.reference;
                 if self.pending.add(operation, answer) && !self.is_coordinator() {
@@ -310,20 +327,14 @@ impl Sequencer {
             Command::Refused(reference) => {
                 self.broadcast(&ControlMessage::Dropped { operations: vec![reference], node: self.own() });
             }
+            Command::Shield(signed, answer) => {
+                let _ = answer.send(self.on_shield(*signed).await?);
+            }
             Command::IsOpen(operation, answer) => {
                 let _ = answer.send(self.is_open(operation));
             }
         }
-    }
-
-    fn is_open(&self, operation: OperationId) -> bool {
-        let named = |waiting: &Waiting| waiting.operation.reference.operation == operation;
-        let in_flight = match &self.phase {
-            Phase::Idle | Phase::Proposed(..) | Phase::Offered(_) => false,
-            Phase::Matching(run) => run.waiting.iter().any(named),
-            Phase::Prepared(prepared) => prepared.batch.entries.iter().any(|entry| entry.decision.operation == operation),
-        };
-        in_flight || self.pending.iter().any(named)
+        Ok(())
     }
 
     async fn on_event(&mut self, event: PeerEvent) -> Flow {
@@ -331,6 +342,7 @@ impl Sequencer {
             PeerEvent::Up { node, epoch } => {
                 tracing::info!(node = node.number(), epoch, "in touch");
                 self.set_peer(node, Some(Peer::default()));
+                self.pass_on_shields(node).await?;
                 self.broadcast(&self.state());
                 if let Phase::Prepared(prepared) = &self.phase {
                     self.send(node, ControlMessage::Resolve { session: prepared.session });
@@ -351,6 +363,7 @@ impl Sequencer {
                 if !references.is_empty() {
                     self.broadcast(&ControlMessage::Dropped { operations: references, node });
                 }
+                self.forget_held(node);
                 self.update_status();
             }
             PeerEvent::Message { from, message } => {
@@ -369,6 +382,7 @@ impl Sequencer {
                     self.pending.set_held(reference, from, true);
                 }
             }
+            ControlMessage::Shields { requests } => self.on_shields(from, requests).await?,
             ControlMessage::Dropped { operations, node } => self.on_dropped(operations, node).await?,
             ControlMessage::Propose(proposal) => self.on_propose(from, proposal).await?,
             ControlMessage::Ready { session } => self.on_ready(from, session),
@@ -404,7 +418,7 @@ impl Sequencer {
         self.update_status();
     }
 
-    /// Answers everything that waits for a batch. Returns what it was.
+    /// Answers everything that waits for a batch but shields. Returns what it was.
     fn fail_pending(&mut self, error: impl Fn(&Waiting) -> Error) -> Vec<OperationRef> {
         let waiting = self.pending.take_all();
         let references = waiting.iter().map(|waiting| waiting.operation.reference).collect();
@@ -429,7 +443,7 @@ impl Sequencer {
             Phase::Matching(run) => {
                 run.stop.cancel();
                 tracing::warn!(batch = run.proposal.number, reason, "matching ended early");
-                fail(run.waiting, unreachable, reason);
+                self.release(run.waiting, unreachable, reason);
                 run.proposal.session
             }
         };
@@ -462,9 +476,14 @@ impl Sequencer {
         if !operations.is_empty() && self.is_coordinator() {
             self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
         }
+        if self.shields_told.elapsed() > ASK_AGAIN {
+            self.shields_told = Instant::now();
+            self.requeue_shields().await?;
+        }
         if self.forgotten.elapsed() > FORGET_EVERY {
             self.forgotten = Instant::now();
             self.core.store.forget(self.core.config.clock.now()).await?;
+            self.core.store.forget_consent(self.chain.decided_at, self.core.rules().retention_s()).await?;
         }
         Ok(())
     }
@@ -472,13 +491,14 @@ impl Sequencer {
     /// Operations that some node never got, and operations whose time has passed.
     fn drop_overdue(&mut self, share: Duration, answer: Duration) {
         let now = self.core.config.clock.now();
-        let expired = |w: &Waiting| w.operation.expires_at + types::limits::CLOCK_SKEW_S < now;
+        let expired = |w: &Waiting| !w.operation.is_shield() && w.operation.expires_at + types::limits::CLOCK_SKEW_S < now;
         for waiting in self.pending.take_if(expired) {
             waiting.finish(Err(Error::Expired));
         }
         let coordinator = self.is_coordinator();
         let limit = if coordinator { share } else { share + answer };
-        let overdue = |w: &Waiting| w.since.elapsed() > limit && (!coordinator || w.lacking().is_some());
+        let overdue =
+            |w: &Waiting| !w.operation.is_shield() && w.since.elapsed() > limit && (!coordinator || w.lacking().is_some());
         for waiting in self.pending.take_if(overdue) {
             let node = waiting.lacking().filter(|_| coordinator).unwrap_or(self::coordinator());
             let operations = vec![waiting.operation.reference];
@@ -494,12 +514,12 @@ impl Sequencer {
                 None => self.pending.set_dropped(reference, node),
                 Some(waiting) => {
                     // All nodes judge alike: if this node would refuse it now, that is the better reason.
-                    let error = match self.plan(&waiting.operation).await {
-                        Err(Halt::Error(error)) => error,
-                        Ok(Err(error)) => error,
-                        Ok(Ok(_)) | Err(Halt::Fault) => Error::NotEverywhere { node },
-                    };
-                    waiting.finish(Err(error));
+                    let time = self.core.config.clock.now().max(self.chain.decided_at);
+                    match self.plan(&waiting.operation, time).await? {
+                        Planning::Refuse(error) => waiting.finish(Err(error)),
+                        _ if waiting.operation.is_shield() => self.pending.put_back(waiting),
+                        _ => waiting.finish(Err(Error::NotEverywhere { node })),
+                    }
                 }
             }
         }

@@ -1,47 +1,32 @@
 //! From waiting operations to a run: propose, offer, start.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mpc::Adder;
 use tokio_util::sync::CancellationToken;
-use types::{DeviceKey, NodeId, ProfileId, limits};
+use types::message::Action;
+use types::{NodeId, UnixSeconds, limits};
 
+use super::bounds::Bounds;
 use super::{Flow, Matching, Offer, Phase, Sequencer, coordinator};
-use crate::Error;
+use crate::app::facts::{Shields, State, Unsettled};
 use crate::app::link::{ControlMessage, OperationRef, Proposal, SessionId};
 use crate::app::matching::{Planned, Run};
 use crate::app::pending::{Operation, Task};
+use crate::{Error, Kind};
 
 /// Pause after a node did not have what was proposed.
 const AFTER_MISSING: Duration = Duration::from_millis(20);
 
-/// Bounds of a batch while it is put together: different devices, one profile, limited rows.
-#[derive(Default)]
-struct Bounds {
-    devices: BTreeSet<DeviceKey>,
-    profile: Option<ProfileId>,
-    rows: usize,
-}
-
-impl Bounds {
-    /// Whether `operation` fits beside those before it.
-    fn admit(&mut self, operation: &Operation, roster: &types::roster::Roster) -> bool {
-        if self.devices.len() >= limits::BATCH_OPERATIONS || self.devices.contains(&operation.device) {
-            return false;
-        }
-        if let Some(profile) = operation.profile() {
-            let rows = roster.profile(profile).map_or(usize::MAX, |profile| profile.matching.probe_rows());
-            let same = self.profile.as_ref().is_none_or(|chosen| chosen == profile);
-            if !same || self.rows.saturating_add(rows) > limits::BATCH_PROBE_ROWS {
-                return false;
-            }
-            self.profile = Some(profile.clone());
-            self.rows += rows;
-        }
-        self.devices.insert(operation.device)
-    }
+/// Whether an operation can be decided at the head of the chain.
+pub(super) enum Planning {
+    /// It can.
+    Go(Box<Planned>),
+    /// Not in this batch.
+    Wait,
+    /// It cannot.
+    Refuse(Error),
 }
 
 impl Sequencer {
@@ -52,7 +37,8 @@ impl Sequencer {
         if !self.is_coordinator() || !idle || !self.others().into_iter().all(agreed) || self.core.ready().is_err() {
             return Ok(());
         }
-        let plan = self.choose().await?;
+        let time = self.core.config.clock.now().max(self.chain.decided_at);
+        let plan = self.choose(time).await?;
         if plan.is_empty() {
             return Ok(());
         }
@@ -64,7 +50,7 @@ impl Sequencer {
             session,
             number: self.chain.committed + 1,
             head: self.chain.head,
-            time: self.core.config.clock.now().max(self.chain.decided_at),
+            time,
             prefix: self.adder(&plan) == Adder::Prefix,
             operations: plan.iter().map(|planned| planned.operation.reference).collect(),
         };
@@ -76,19 +62,28 @@ impl Sequencer {
         Ok(())
     }
 
-    /// The oldest operations that all nodes hold and that fit into one batch.
-    async fn choose(&mut self) -> Flow<Vec<Planned>> {
+    /// The oldest operations that all nodes hold and that fit into one batch; shields before all others.
+    async fn choose(&mut self, time: UnixSeconds) -> Flow<Vec<Planned>> {
         let mut bounds = Bounds::default();
         let roster = Arc::clone(&self.core.config.roster);
-        let everywhere = self.pending.iter().filter(|waiting| waiting.lacking().is_none());
-        let chosen: Vec<Arc<Operation>> =
-            everywhere.map(|w| Arc::clone(&w.operation)).filter(|operation| bounds.admit(operation, &roster)).collect();
-        let mut plan = Vec::with_capacity(chosen.len());
-        for operation in chosen {
-            match self.plan(&operation).await? {
-                Ok(planned) => plan.push(planned),
-                Err(error) => {
-                    // A batch in between has decided it: the device enrolled, or its record is gone.
+        let lawless = self.core.config.faults.is_lawless();
+        let mut held: Vec<Arc<Operation>> =
+            self.pending.iter().filter(|w| w.lacking().is_none() || lawless).map(|w| Arc::clone(&w.operation)).collect();
+        held.sort_by_key(|operation| !operation.is_shield());
+        let mut plan = Vec::new();
+        for operation in held {
+            if !bounds.may_admit(&operation, &roster) {
+                continue;
+            }
+            match self.plan(&operation, time).await? {
+                Planning::Go(planned) => {
+                    if bounds.admit(&planned, &roster) {
+                        plan.push(*planned);
+                    }
+                }
+                Planning::Wait => {}
+                Planning::Refuse(error) => {
+                    // A batch in between has decided it: the device enrolled, its record is gone, the grant is spent.
                     let operations = vec![operation.reference];
                     self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
                     if let Some(waiting) = self.pending.take(&operation.reference) {
@@ -100,31 +95,46 @@ impl Sequencer {
         Ok(plan)
     }
 
-    /// What the state at the head of the chain adds to an operation, or why it cannot be decided at this head.
-    pub(super) async fn plan(&self, operation: &Arc<Operation>) -> Flow<Result<Planned, Error>> {
-        let member = self.core.store.member(&operation.device).await?;
-        let trace = member.as_ref().and_then(|member| member.trace.clone()).unwrap_or_else(|| operation.trace.clone());
-        let mut planned = Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace };
-        let record = |profile: &ProfileId| member.as_ref().and_then(|member| member.record(profile));
-        match &operation.task {
-            Task::Enrol(profile, _) if record(profile).is_some() => {
-                return Ok(Err(Error::AlreadyEnrolled { profile: profile.clone() }));
-            }
-            Task::Enrol(..) => {}
-            Task::Verify(profile, _) => match record(profile) {
-                Some(record) => planned.slot = Some(record.share.slot),
-                None => return Ok(Err(Error::UnknownMember)),
+    /// What the state at the head of the chain says of an operation in a batch at `time`.
+    pub(super) async fn plan(&self, operation: &Arc<Operation>, time: UnixSeconds) -> Flow<Planning> {
+        let (store, rules) = (&self.core.store, self.core.rules());
+        let reference = &operation.reference;
+        // An id may come again when it has been forgotten as seen; what was decided under it has not been.
+        if store.is_taken(&reference.operation).await? {
+            return Ok(Planning::Refuse(Error::Replayed));
+        }
+        let state = State::of(&self.core, &rules);
+        let judged = state.judge(&operation.signed.message, Some(&operation.trace), Shields::Decided, time).await;
+        let judged = match judged {
+            Ok(judged) => judged,
+            Err(error) if error.kind() == Kind::Internal => return Err(error.into()),
+            Err(error) => return Ok(Planning::Refuse(error)),
+        };
+        match judged.unsettled() {
+            Unsettled::Clear => {}
+            Unsettled::Wait => return Ok(Planning::Wait),
+            Unsettled::Refused(error) => return Ok(Planning::Refuse(error)),
+        }
+        let stored = judged.concerned.as_ref().and_then(|row| row.trace.clone());
+        let trace = stored.unwrap_or_else(|| operation.trace.clone());
+        let mut planned =
+            Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace, judged: Arc::new(judged) };
+        match (operation.action(), &operation.task) {
+            (_, Task::Verify(profile, _)) => match planned.judged.slot(profile) {
+                Some(slot) => planned.slot = Some(slot),
+                None => return Ok(Planning::Refuse(Error::UnknownMember)),
             },
-            Task::Withdraw(only) => {
-                let records = member.iter().flat_map(|member| &member.records);
+            (Action::Withdraw { profile: only }, _) => {
+                let records = planned.judged.concerned.iter().flat_map(|member| &member.records);
                 let wanted = records.filter(|record| only.as_ref().is_none_or(|only| *only == record.share.profile));
                 planned.records = wanted.map(|record| (record.share.profile.clone(), record.share.slot)).collect();
                 if planned.records.is_empty() {
-                    return Ok(Err(Error::UnknownMember));
+                    return Ok(Planning::Refuse(Error::UnknownMember));
                 }
             }
+            _ => {}
         }
-        Ok(Ok(planned))
+        Ok(Planning::Go(Box::new(planned)))
     }
 
     /// The adder for the gallery search, which is where the comparisons are.
@@ -179,13 +189,13 @@ impl Sequencer {
                 missing.push(*reference);
                 continue;
             };
-            if !bounds.admit(&waiting.operation, &self.core.config.roster) {
-                tracing::warn!("a proposal breaks the bounds of a batch");
-                return Ok(None);
-            }
-            match self.plan(&waiting.operation).await? {
-                Ok(planned) => plan.push(planned),
-                Err(_) => missing.push(*reference),
+            match self.plan(&waiting.operation, proposal.time).await? {
+                Planning::Go(planned) if bounds.admit(&planned, &self.core.config.roster) => plan.push(*planned),
+                Planning::Go(_) => {
+                    tracing::warn!("a proposal breaks the bounds of a batch");
+                    return Ok(None);
+                }
+                Planning::Wait | Planning::Refuse(_) => missing.push(*reference),
             }
         }
         Ok(missing.is_empty().then_some(plan))

@@ -1,9 +1,12 @@
 //! Three nodes over an in-memory network: what members see, what a hostile client meets, and what survives a crash.
 
+mod consent;
 mod crashes;
+mod lawless;
 mod network;
 mod post;
 mod publication;
 mod refusals;
 mod service;
+mod shield;
 mod world;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::NodeId;
+use types::message::Request;
+use types::sign::Signed;
 use zeroize::Zeroizing;
 
 use crate::app::link::{
@@ -64,6 +66,11 @@ impl Network {
         wires.up.insert(pair(a, b), connection);
         wires.tell(a, PeerEvent::Up { node: b, epoch });
         wires.tell(b, PeerEvent::Up { node: a, epoch });
+    }
+
+    /// A node passes on shield requests of its own choice.
+    pub(super) fn whisper(&self, from: NodeId, to: NodeId, requests: Vec<Signed<Request>>) {
+        self.wires().tell(to, PeerEvent::Message { from, message: ControlMessage::Shields { requests } });
     }
 
     pub(super) fn cut(&self, a: NodeId, b: NodeId) {

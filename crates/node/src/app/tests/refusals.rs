@@ -29,16 +29,17 @@ async fn requests_that_break_a_rule_are_refused_by_name() {
         ("lives-too-long", Kind::Invalid, |r| r.expires_at += 400),
         ("unknown-profile", Kind::Invalid, |r| submission(r).profile = ProfileId::new("gait-1").unwrap()),
         ("profile-mismatch", Kind::Invalid, |r| submission(r).profile_digest = Digest([0; 32])),
-        ("consent", Kind::Forbidden, |r| submission(r).grant.purpose = Purpose::verification()),
-        ("consent", Kind::Forbidden, |r| submission(r).grant.uses = 2),
-        ("consent", Kind::Forbidden, |r| submission(r).grant.expires_at -= 1000),
-        ("consent", Kind::Forbidden, |r| submission(r).grant.note = "x".repeat(201)),
+        ("purpose-not-allowed", Kind::Forbidden, |r| submission(r).grant.purpose = Purpose::verification()),
+        ("consent-uses", Kind::Forbidden, |r| submission(r).grant.uses = 2),
+        ("consent-times", Kind::Forbidden, |r| submission(r).grant.expires_at -= 1000),
+        ("note-unfit", Kind::Forbidden, |r| submission(r).grant.note = "x".repeat(201)),
     ];
     for (code, kind, change) in cases {
         let call = world.call(&ada, Purpose::deduplication(), change);
         for answer in world.send(&call).await {
             let error = answer.unwrap_err();
-            assert_eq!((error.code(), error.kind()), (code, kind));
+            assert_eq!((error.rule().unwrap_or(error.code()), error.kind()), (code, kind));
+            assert_eq!(error.rule().is_some(), error.code() == "not-permitted");
         }
     }
     assert_eq!(world.app(NodeId::ALL[0]).commons().batch, 0);

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use charter::{Charter, Document};
 use ed25519_dalek::SigningKey;
 use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use types::consent::Purpose;
-use types::message::{Action, Certificate, Grant, Outcome, Request, Submission, VERSION};
+use types::consent::{CharterDocument, Purpose, SignedCharter};
+use types::message::{
+    Action, Certificate, Grant, MemberStatement, Outcome, Request, SignedStatement, Statement, Submission, VERSION,
+};
 use types::profile::{Matching, Profile};
 use types::roster::{Roster, RosterNode};
 use types::seal::{self, SealKey};
-use types::sign::{Message as _, Signed, public_key};
+use types::sign::{Message as _, Signed, public_key, sign};
 use types::{Digest, NodeId, OperationId, TraceKey, UnixSeconds};
 
 use super::network::Network;
@@ -53,6 +56,8 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) post: Arc<Post>,
     pub(super) patience: Patience,
+    /// In force, as far as people know.
+    pub(super) charter: Charter,
     keys: [SigningKey; 3],
     seals: [SealKey; 3],
     directory: tempfile::TempDir,
@@ -123,6 +128,7 @@ impl World {
         let patience =
             Patience { answer: Duration::from_secs(20), share: Duration::from_millis(1500), ..Patience::default() };
         Self {
+            charter: Charter::default_for(&roster),
             roster: Arc::new(roster),
             clock,
             network: Network::default(),
@@ -146,6 +152,11 @@ impl World {
 
     /// Starts a node on its directory; it stops itself at the points for which `stop` holds.
     pub(super) async fn start(&mut self, node: NodeId, stop: impl Fn(Point) -> bool + Send + Sync + 'static) {
+        self.start_with(node, Faults::new(stop)).await;
+    }
+
+    /// Starts a node with faults of any kind.
+    pub(super) async fn start_with(&mut self, node: NodeId, faults: Faults) {
         let store = open(&self.path(node), node, &self.roster).await;
         let (links, events) = self.network.join(node);
         let metrics = Metrics::new().unwrap();
@@ -154,7 +165,7 @@ impl World {
         let mut config = Config::new(node, Arc::clone(&self.roster), keys, seal, metrics);
         config.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         config.patience = self.patience;
-        config.faults = Faults::new(stop);
+        config.faults = faults;
         config.courier = Arc::clone(&self.post) as Arc<dyn Courier>;
         let app = App::start(config, store, links, events).await.unwrap();
         self.post.set(node, Some(app.clone()));
@@ -262,6 +273,21 @@ impl World {
         values: &[u32],
         change: impl FnOnce(&mut Request),
     ) -> Call {
+        let enrols = purpose == Purpose::deduplication();
+        let action = |submission| if enrols { Action::Enrol(submission) } else { Action::Verify(submission) };
+        self.carry(person, purpose, profile, values, action, change)
+    }
+
+    /// A request by `signer` whose action carries a sample.
+    pub(super) fn carry(
+        &mut self,
+        signer: &Person,
+        purpose: Purpose,
+        profile: usize,
+        values: &[u32],
+        action: impl FnOnce(Submission) -> Action,
+        change: impl FnOnce(&mut Request),
+    ) -> Call {
         let mut random = [0u8; SplitRandomness::BYTES];
         self.rng.fill_bytes(&mut random);
         let parts = split(values, &SplitRandomness::from_bytes(&random));
@@ -269,21 +295,60 @@ impl World {
         let (id, profile_digest) = (profile.id.clone(), profile.digest());
         let now = self.clock.now();
         let note = "a test".to_owned();
-        let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1, charter: Digest([0; 32]) };
+        let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1, charter: self.charter.digest() };
         let (commitments, vouchers) = (parts.commitments, Vec::new());
-        let enrols = grant.purpose == Purpose::deduplication();
         let submission = Submission { profile: id, profile_digest, commitments, grant, station: None, vouchers };
-        let action = if enrols { Action::Enrol(submission) } else { Action::Verify(submission) };
-        let mut request = self.request(person, action);
+        let mut request = self.request(signer, action(submission));
         change(&mut request);
-        let signed = Signed::new(request, &person.key);
+        let signed = Signed::new(request, &signer.key);
         let digest = signed.message.digest();
         let shares = NodeId::ALL.map(|node| {
             let key = self.seals[node.index()].public().unwrap();
             let bytes = parts.packages[node.index()].to_bytes();
             Some(seal::seal(&key, seal::SHARE, &digest, &bytes, &mut self.rng).unwrap())
         });
-        Call { signed, shares, trace: person.trace() }
+        Call { signed, shares, trace: signer.trace() }
+    }
+
+    /// A charter that follows `before`, signed by the operators.
+    pub(super) fn sign_charter(&self, before: &Charter, change: impl FnOnce(&mut Document)) -> SignedCharter {
+        let mut document = before.document().clone();
+        document.version += 1;
+        document.previous = before.digest();
+        change(&mut document);
+        let document = document.canonical();
+        let signatures = [0, 1, 2].map(|i| sign(&CharterDocument(document.clone()), &self.keys[i]));
+        SignedCharter { document, signatures }
+    }
+
+    /// Adopts a charter that follows the one in force.
+    pub(super) async fn adopt(&mut self, change: impl FnOnce(&mut Document)) {
+        let signed = self.sign_charter(&self.charter, change);
+        let bearer = self.person();
+        let call = self.plain(&bearer, Action::Charter(signed.clone()));
+        let charter = Charter::from_signed(&signed, &self.roster).unwrap();
+        assert_eq!(self.decide(&call).await, Outcome::CharterAdopted { version: charter.version() });
+        self.charter = charter;
+    }
+
+    /// What a node states to a person.
+    pub(super) async fn state(&mut self, node: NodeId, person: &Person, action: Action) -> Result<Statement, Error> {
+        let signed = self.plain(person, action).signed;
+        let digest = signed.message.digest();
+        let app = self.app(node).clone();
+        let bytes = match signed.message.action {
+            Action::ShieldUp => app.raise_shield(signed).await?,
+            _ => app.statement(signed).await?,
+        };
+        let statement = SignedStatement::from_bytes(&bytes).unwrap();
+        statement.verify(&self.roster.node(node).unwrap().signing_key).unwrap();
+        assert_eq!(statement.message.request, digest);
+        Ok(statement.message)
+    }
+
+    /// What a node knows of a member.
+    pub(super) async fn member(&mut self, node: NodeId, person: &Person) -> MemberStatement {
+        self.state(node, person, Action::Status).await.unwrap().member.unwrap()
     }
 
     /// Sends a call to all running nodes at once.

@@ -155,6 +155,34 @@ async fn a_withdrawal_survives_a_crash_at_every_point() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn uses_are_counted_alike_through_a_crash_at_every_point() {
+    for (seed, (point, node)) in (90..).zip(POINTS.into_iter().zip(NodeId::ALL.into_iter().cycle())) {
+        let mut care = super::consent::Care::new(seed).await;
+        let grant = care.granted(types::consent::Operation::Membership, 3).await;
+        let armed = Arc::new(AtomicBool::new(true));
+        care.world.kill(node).await;
+        care.world.start(node, move |at| at == point && armed.swap(false, Ordering::SeqCst)).await;
+        care.world.mend();
+        care.world.settle().await;
+        let call = care.use_membership(grant);
+        let answers = send_through_crash(&mut care.world, &call, node).await;
+        let clinic = care.clinic.clone();
+        let used = fate(&mut care.world, &clinic, &call).await.is_some();
+        assert!(used || answers.iter().all(Result::is_err), "an answer given must stay true");
+        // As many uses as are left, on all nodes alike; not one more.
+        let left = if used { 2 } else { 3 };
+        assert_eq!(care.grants().await, [Some((types::consent::GrantState::Active, left)); 3], "{node} at {point:?}");
+        for _ in 0..left {
+            let call = care.use_membership(grant);
+            assert!(matches!(care.world.decide(&call).await, Outcome::Answered { .. }));
+        }
+        let call = care.use_membership(grant);
+        care.refused(&call, "grant-spent").await;
+        chains_are_equal(&mut care.world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_three_may_fall_together_with_a_batch_prepared() {
     let mut world = World::new(23).await;
     for node in NodeId::ALL {

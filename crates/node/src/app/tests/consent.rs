@@ -1,5 +1,7 @@
 //! Standing grants, asks and answers, charters: what members and relying parties do, and what each of them is refused.
 
+use std::time::Duration;
+
 use charter::{Act, Document, Party, PurposeEntry};
 use types::consent::{Answer, Ask, GrantState, Narrowing, Operation, Purpose, Reply, StandingGrant, Terms, Use};
 use types::message::{Action, Finding, Outcome};
@@ -104,6 +106,16 @@ impl Care {
         let answer =
             |sample| Action::Answer(Answer { ask, charter, reply: Reply::Approve { terms, submission: Some(sample) } });
         self.world.carry(&self.ada, care(), 0, values, answer, |_| ())
+    }
+
+    /// All nodes start again, with the clocks and the patience that the world now says.
+    async fn restart(&mut self) {
+        for node in NodeId::ALL {
+            self.world.kill(node).await;
+            self.world.start(node, |_| false).await;
+        }
+        self.world.mend();
+        self.world.settle().await;
     }
 
     pub(super) async fn refused(&self, call: &Call, rule: &str) {
@@ -447,4 +459,38 @@ async fn an_operation_id_that_was_decided_cannot_name_another() {
     assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Replayed))), "{answers:?}");
     let call = care.use_membership(grant);
     assert!(matches!(care.world.decide(&call).await, Outcome::Answered { uses_left: 2, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_disagree_end_a_grant_early_and_never_late() {
+    let mut care = Care::new(50).await;
+    let [_, two, three] = NodeId::ALL;
+    let mut terms = care.terms(Operation::Membership, 5);
+    terms.expires_at = care.world.clock.now() + 30;
+    let call = care.grant(terms);
+    care.world.decide(&call).await;
+    let (short, long) = (call.signed.message.operation.into(), care.granted(Operation::Membership, 5).await);
+
+    // Within what is tolerated: the fastest clock ends the grant, and the nodes decide everything else together.
+    care.world.patience.answer = Duration::from_secs(3);
+    care.world.ahead_s[two.index()] = 50;
+    care.restart().await;
+    let call = care.use_membership(short);
+    let answers = care.world.send(&call).await;
+    assert_eq!(answers[two.index()].as_ref().unwrap_err().rule(), Some("grant-expired"));
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    let call = care.use_membership(long);
+    assert!(matches!(care.world.decide(&call).await, Outcome::Answered { uses_left: 4, .. }));
+
+    // By minutes: nothing is decided until somebody sets the clock, and nothing is lost.
+    care.world.ahead_s = [0, 0, 180];
+    care.restart().await;
+    let call = care.use_membership(long);
+    let answers = care.world.send(&call).await;
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    care.world.ahead_s = [0; 3];
+    care.restart().await;
+    assert_eq!(care.world.app(three).readiness().obstacle, None);
+    let call = care.use_membership(long);
+    assert!(matches!(care.world.decide(&call).await, Outcome::Answered { uses_left: 3, .. }));
 }

@@ -50,9 +50,23 @@ impl TestClock {
     }
 }
 
+/// The world's clock as one node has it.
+struct Skewed {
+    clock: Arc<TestClock>,
+    ahead_s: u64,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> UnixSeconds {
+        self.clock.now() + self.ahead_s
+    }
+}
+
 pub(super) struct World {
     pub(super) roster: Arc<Roster>,
     pub(super) clock: Arc<TestClock>,
+    /// By how much each node's clock is ahead, from its next start on.
+    pub(super) ahead_s: [u64; 3],
     pub(super) network: Network,
     pub(super) post: Arc<Post>,
     pub(super) patience: Patience,
@@ -131,6 +145,7 @@ impl World {
             charter: Charter::default_for(&roster),
             roster: Arc::new(roster),
             clock,
+            ahead_s: [0; 3],
             network: Network::default(),
             post: Arc::default(),
             patience,
@@ -163,7 +178,7 @@ impl World {
         let (key, seal) = (self.keys[node.index()].clone(), self.seals[node.index()].clone());
         let keys = (key, log_key(node));
         let mut config = Config::new(node, Arc::clone(&self.roster), keys, seal, metrics);
-        config.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        config.clock = Arc::new(Skewed { clock: Arc::clone(&self.clock), ahead_s: self.ahead_s[node.index()] });
         config.patience = self.patience;
         config.faults = faults;
         config.courier = Arc::clone(&self.post) as Arc<dyn Courier>;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use charter::{Act, Document, Party, PurposeEntry};
-use types::consent::{Answer, Ask, GrantState, Narrowing, Operation, Purpose, Reply, StandingGrant, Terms, Use};
-use types::message::{Action, Finding, Outcome};
-use types::sign::public_key;
+use charter::{Act, Document, EnrolmentRule, Party, PurposeEntry, Station, StationRule};
+use types::consent::{
+    Answer, Ask, GrantState, Narrowing, Operation, Purpose, Reply, StandingGrant, StationSeal, Terms, Use, Voucher,
+};
+use types::message::{Action, Finding, Outcome, Request};
+use types::sign::{Signed, public_key};
 use types::{AskId, GrantId, NodeId, PartyId, SubjectId};
 
 use super::world::{Answers, Call, Person, World, agreed, quantise};
@@ -493,4 +495,71 @@ async fn clocks_that_disagree_end_a_grant_early_and_never_late() {
     assert_eq!(care.world.app(three).readiness().obstacle, None);
     let call = care.use_membership(long);
     assert!(matches!(care.world.decide(&call).await, Outcome::Answered { uses_left: 3, .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_enrol_and_where_is_the_charters_to_say() {
+    let mut care = Care::new(51).await;
+    let (commons, now) = (care.world.roster.digest(), care.world.clock.now());
+    let station = care.world.person();
+    let key = public_key(&station.key);
+    care.world
+        .adopt(|document| {
+            (document.enrolment.rule, document.enrolment.vouchers) = (EnrolmentRule::Vouched, 1);
+            document.stations.push(Station { name: "Ferry landing".to_owned(), key });
+            document.modalities.iter_mut().for_each(|modality| modality.stations = StationRule::Enrolment);
+        })
+        .await;
+    let (ada, newcomer) = (care.ada.clone(), care.world.person());
+    let device = public_key(&newcomer.key);
+    let seal = |by: &Person, request: &mut Request| {
+        let Action::Enrol(sample) = &mut request.action else { panic!("no enrolment") };
+        let (profile, commitments) = (sample.profile.clone(), sample.commitments);
+        let seal = StationSeal { commons, station: public_key(&by.key), profile, commitments, at: now };
+        sample.station = Some(Signed::new(seal, &by.key));
+    };
+    let vouch = |by: &Person, request: &mut Request| {
+        let Action::Enrol(sample) = &mut request.action else { panic!("no enrolment") };
+        let voucher = Voucher { commons, device, by: public_key(&by.key), expires_at: now + 100 };
+        sample.vouchers.push(Signed::new(voucher, &by.key));
+    };
+    let stranger = care.world.person();
+    let call = care.world.enrol(&newcomer);
+    care.refused(&call, "station-missing").await;
+    let call = care.world.call(&newcomer, Purpose::deduplication(), |request| seal(&stranger, request));
+    care.refused(&call, "station-missing").await;
+    let call = care.world.call(&newcomer, Purpose::deduplication(), |request| seal(&station, request));
+    care.refused(&call, "vouchers-missing").await;
+    let call = care.world.call(&newcomer, Purpose::deduplication(), |request| {
+        seal(&station, request);
+        vouch(&stranger, request);
+    });
+    care.refused(&call, "vouchers-missing").await;
+    let call = care.world.call(&newcomer, Purpose::deduplication(), |request| {
+        seal(&station, request);
+        vouch(&ada, request);
+    });
+    assert!(matches!(care.world.decide(&call).await, Outcome::Enrolled { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comparisons_with_one_members_record_are_rationed_whoever_asks() {
+    let mut care = Care::new(52).await;
+    care.world.adopt(|document| document.rates.verifications_per_hour = 3).await;
+    let ada = care.ada.clone();
+    let grant = care.granted(Operation::Verification, 9).await;
+    let face = quantise(&ada.face);
+    for _ in 0..2 {
+        let call = care.use_sample(grant, &face);
+        care.world.decide(&call).await;
+    }
+    let call = care.world.verify(&ada);
+    assert_eq!(care.world.decide(&call).await, Outcome::Verified { matched: true });
+    let call = care.use_sample(grant, &face);
+    care.refused(&call, "verification-rate").await;
+    let call = care.world.verify(&ada);
+    care.refused(&call, "verification-rate").await;
+    care.world.clock.advance(3600);
+    let call = care.use_sample(grant, &face);
+    assert!(matches!(care.world.decide(&call).await, Outcome::Answered { uses_left: 6, .. }));
 }

@@ -1,13 +1,13 @@
 //! What every command shares: how to speak, where things lie, which commons, whose key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use client::MemberKey;
 use client::native::NativeClient;
+use client::{MemberKey, PartyKey};
 use console::Term;
 use ed25519_dalek::SigningKey;
-use types::limits;
 use types::roster::Roster;
+use types::{PartyId, limits};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
@@ -97,6 +97,44 @@ impl Context {
         self.out
             .note(&format!("A new key `{member}` lies in {}. Keep its passphrase: nobody can reset it.", path.display()));
         Ok(key)
+    }
+
+    /// The key file of a relying party or a capture station.
+    pub(crate) fn machine_key(&self, path: &Path) -> Result<PartyKey, Failure> {
+        let bytes = Zeroizing::new(read_limited(path, 4096).map_err(|error| Failure::read(path, &error))?);
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        PartyKey::from_text(text).map_err(|error| Failure::from(error).about(path.display()))
+    }
+
+    /// The key of the relying party named, or of the only one on this machine.
+    pub(crate) fn party(&self, name: Option<&str>) -> Result<PartyKey, Failure> {
+        if let Some(name) = name {
+            let id = PartyId::new(name)?;
+            let path = self.home.party_key(&id);
+            if !path.exists() {
+                let what = format!("there is no key of a relying party `{id}` on this machine");
+                return Err(Failure::input(what, format!("make one with `commons party key new {id}`")));
+            }
+            return self.machine_key(&path);
+        }
+        let mut keys: Vec<PathBuf> = std::fs::read_dir(self.home.parties())
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default();
+        keys.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
+        keys.sort();
+        match keys.as_slice() {
+            [only] => self.machine_key(only),
+            [] => Err(Failure::input(
+                "there is no key of a relying party on this machine",
+                "make one with `commons party key new NAME`",
+            )),
+            several => {
+                let name = |path: &PathBuf| path.file_stem().map(|name| name.to_string_lossy().into_owned());
+                let names: Vec<String> = several.iter().filter_map(name).collect();
+                let hint = format!("choose with --party: {}", names.join(", "));
+                Err(Failure::input("there are keys of several relying parties on this machine", hint))
+            }
+        }
     }
 
     fn new_passphrase(&self) -> Result<Zeroizing<String>, Failure> {

@@ -60,6 +60,13 @@ impl Failure {
         self
     }
 
+    /// With a code of its own.
+    #[must_use]
+    pub(crate) fn coded(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
     /// A file that cannot be read.
     pub(crate) fn read(path: &std::path::Path, error: &std::io::Error) -> Self {
         let (what, hint) = match error.kind() {
@@ -91,6 +98,13 @@ impl From<Error> for Failure {
             Error::Unavailable { .. } => Self::message(Exit::Unavailable, "unavailable", &text),
             Error::Undecided { .. } => Self::message(Exit::Unavailable, "undecided", &text),
             Error::Misbehaved { .. } => Self::message(Exit::Misbehaved, "misbehaved", &text),
+            Error::ChartersDiffer { .. } => Self::message(Exit::Misbehaved, "charters-differ", &text),
+            Error::Hidden { .. } => Self::message(Exit::Misbehaved, "hidden", &text),
+            Error::Log { .. } => Self::message(Exit::Misbehaved, "log", &text),
+            Error::NotLogged { .. } => Self::message(Exit::Misbehaved, "not-logged", &text),
+            Error::NotPublished { .. } => Self::message(Exit::Unavailable, "not-published", &text),
+            Error::Receipt(_) => Self::message(Exit::Misbehaved, "receipt", &text),
+            Error::BadFile { .. } => Self::message(Exit::Input, "bad-file", &text),
             Error::Contradiction { .. } => Self::message(Exit::Misbehaved, "contradiction", &text),
             Error::TryAgain { code, .. } => Self::message(Exit::Unavailable, code, &text),
             Error::Refused { code, .. } => Self::message(Exit::Input, code, &text),
@@ -100,6 +114,12 @@ impl From<Error> for Failure {
             }
             _ => Self::message(Exit::Input, "input", &text),
         }
+    }
+}
+
+impl From<charter::Error> for Failure {
+    fn from(error: charter::Error) -> Self {
+        Self::message(Exit::Input, "charter", &error.to_string())
     }
 }
 

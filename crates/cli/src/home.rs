@@ -6,6 +6,11 @@
 //! |---|---|
 //! | `keys/NAME.key` | no (authenticated under the passphrase): make the key unusable |
 //! | `receipts/NAME/*.json` | no (three signatures inside): lose a proof |
+//! | `parties/NAME.key` | yes (not encrypted: a machine reads it): ask and use grants as that relying party |
+//! | `parties/NAME.receipts/*.json` | no (three signatures inside): lose a proof |
+//! | `charters/*/*.charter` | no (three signatures inside): lose an older version of the rules |
+//! | `charters/*/read` | yes: hide that the rules changed since you last read them |
+//! | `logs/*/*` | yes: make a rewritten log pass as the one that was followed before |
 //! | `dev/roster.toml` | yes: send you to another commons; only ever written by `commons dev` |
 //! | `bulk/*/*.journal` | yes, for the summary only: rows would be skipped or tried again |
 
@@ -15,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use client::keyfile::Cost;
 use client::{Error, MemberKey};
+use types::{Digest, PartyId};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -48,6 +54,23 @@ impl Home {
     }
     pub(crate) fn receipts(&self, member: &str) -> PathBuf {
         self.root.join("receipts").join(member)
+    }
+    pub(crate) fn parties(&self) -> PathBuf {
+        self.root.join("parties")
+    }
+    pub(crate) fn party_key(&self, party: &PartyId) -> PathBuf {
+        self.parties().join(format!("{party}.key"))
+    }
+    pub(crate) fn party_receipts(&self, party: &PartyId) -> PathBuf {
+        self.parties().join(format!("{party}.receipts"))
+    }
+    /// Charters of the commons with this roster digest that were in force.
+    pub(crate) fn charters(&self, commons: &Digest) -> PathBuf {
+        self.root.join("charters").join(short(commons))
+    }
+    /// What was followed of the logs of this commons, by `whom`.
+    pub(crate) fn logs(&self, commons: &Digest, whom: &str) -> PathBuf {
+        self.root.join("logs").join(short(commons)).join(whom)
     }
     pub(crate) fn journal(&self, member: &str, job: &str) -> PathBuf {
         self.root.join("bulk").join(member).join(format!("{job}.journal"))
@@ -89,6 +112,11 @@ impl Home {
     }
 }
 
+/// Enough of a digest to tell one commons from another in a file name.
+fn short(digest: &Digest) -> String {
+    digest.to_hex().chars().take(16).collect()
+}
+
 /// Reads a file of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
@@ -108,7 +136,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The same, never replacing.
-fn write_new_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let file = private_temporary(path, bytes)?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     Ok(())

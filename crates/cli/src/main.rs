@@ -26,13 +26,31 @@ use failure::{Exit, Failure};
 use output::Output;
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
     let out = Output::new(arguments.global.json, arguments.global.quiet);
     let exit = run(out, arguments).unwrap_or_else(|failure| {
         out.failure(&failure);
         failure.exit
     });
     exit.into()
+}
+
+/// A command line that cannot be used, in the form that the caller asked for.
+fn misused(error: &clap::Error) -> std::process::ExitCode {
+    let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let what = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let what = what.trim_start_matches("error: ").to_owned();
+        let failure = Failure::input(what, "see the same command with --help").coded("usage");
+        Output::new(true, true).failure(&failure);
+        return failure.exit.into();
+    }
+    let _ = error.print();
+    if error.use_stderr() { Exit::Input.into() } else { Exit::Yes.into() }
 }
 
 fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
@@ -56,6 +74,22 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
             Command::Status(_) => commands::status::run(&context).await,
             Command::Withdraw(args) => commands::withdraw::run(&context, args).await,
             Command::Inspect(_) => commands::inspect::run(&context).await,
+            Command::Charter(args) => commands::charter::run(&context, args.command).await,
+            Command::Grant(args) => commands::grant::give(&context, args).await,
+            Command::Grants(_) => commands::grant::list(&context).await,
+            Command::Narrow(args) => commands::grant::narrow(&context, args).await,
+            Command::Revoke(args) => commands::grant::revoke(&context, args).await,
+            Command::Requests(args) => commands::requests::list(&context, args).await,
+            Command::Approve(args) => commands::requests::approve(&context, args).await,
+            Command::Refuse(args) => commands::requests::refuse(&context, args).await,
+            Command::Ledger(args) => commands::ledger::run(&context, args).await,
+            Command::Shield(args) => commands::shield::run(&context, args.command).await,
+            Command::Receipts(args) => commands::receipts::run(&context, args.command),
+            Command::Audit(_) => commands::audit::run(&context).await,
+            Command::Monitor(args) => commands::monitor::run(&context, args).await,
+            Command::Evidence(args) => commands::evidence::run(&context, args).await,
+            Command::Vouch(args) => commands::vouch::run(&context, args).await,
+            Command::Party(args) => commands::party::run(&context, args.command).await,
             Command::Demo(args) => demo::run(&context, &args).await,
             Command::Evaluate(args) => evaluate::run(&context, &args),
             Command::Bench(args) => bench::run(&context, &args).await,

@@ -116,6 +116,10 @@ impl Page {
     pub(crate) fn row(&mut self, label: &str, value: impl std::fmt::Display) {
         self.text += &format!("  {}  {value}\n", style(format!("{label:<14}")).dim());
     }
+    /// What was written so far.
+    pub(crate) fn text(&self) -> &str {
+        self.text.trim_end()
+    }
     /// A line of text.
     pub(crate) fn line(&mut self, text: impl std::fmt::Display) {
         self.text += &format!("{text}\n");

@@ -64,6 +64,29 @@ impl Sheet {
         self.body.push_str("</table>\n");
     }
 
+    /// A table with a heading for each column. On a narrow screen each row becomes a short list of its own.
+    pub(crate) fn grid(&mut self, columns: &[&str], rows: &[Vec<String>]) {
+        let heads: String = columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", text(column))).collect();
+        let _ = writeln!(self.body, "<table class=\"grid\"><thead><tr>{heads}</tr></thead><tbody>");
+        for row in rows {
+            let cell =
+                |(column, value): (&&str, &String)| format!("<td data-column=\"{}\">{}</td>", text(column), text(value));
+            let cells: String = columns.iter().zip(row).map(cell).collect();
+            let _ = writeln!(self.body, "<tr>{cells}</tr>");
+        }
+        self.body.push_str("</tbody></table>\n");
+    }
+
+    /// Rows of a label and what stands beside it.
+    pub(crate) fn facts(&mut self, rows: &[Vec<String>]) {
+        self.body.push_str("<dl>\n");
+        for row in rows {
+            let (label, value) = (row.first().map_or("", String::as_str), row.get(1).map_or("", String::as_str));
+            let _ = writeln!(self.body, "<div><dt>{}</dt><dd>{}</dd></div>", text(label), text(value));
+        }
+        self.body.push_str("</dl>\n");
+    }
+
     /// The finished file. `foot` names sources and the date.
     pub(crate) fn finish(self, foot: &[String]) -> String {
         let foot: String = foot.iter().map(|line| format!("<p>{}</p>", text(line))).collect();

@@ -1,12 +1,12 @@
 //! What an answer must be before it counts. Pure functions of the roster, the request, the bytes and the time.
 
 use types::api::{DecisionBody, Problem, StatementBody, from_base64};
-use types::consent;
-use types::message::{Action, Certificate, Outcome, SignedStatement, Statement, VERSION};
+use types::consent::{Operation, Reply as Said};
+use types::message::{Action, Certificate, Finding, Outcome, Request, SignedStatement, Statement, VERSION};
 use types::roster::Roster;
 use types::seal::{INSPECTION, open};
 use types::sign::Signed;
-use types::{Digest, NodeId, OperationId, UnixSeconds, limits};
+use types::{Digest, GrantId, NodeId, OperationId, SubjectId, UnixSeconds, limits};
 
 use crate::error::{Fault, printable};
 use crate::request::Prepared;
@@ -44,24 +44,21 @@ pub enum Reply<T> {
 }
 
 /// What a certificate must be about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The operation.
     pub operation: OperationId,
-    /// Digest of its request; not known for an operation of an earlier run.
-    pub request: Option<Digest>,
-    /// What was asked; not known for an operation of an earlier run.
-    pub action: Option<&'a Action>,
-    /// When it was asked.
-    pub issued_at: UnixSeconds,
+    /// The request and its digest; not known for an operation of an earlier run.
+    pub request: Option<(&'a Request, Digest)>,
+    /// The asking member's name towards the relying party that learns of them.
+    pub subject: Option<SubjectId>,
 }
 
 impl<'a> Expected<'a> {
     /// The certificate on `prepared` itself.
     pub fn of(prepared: &'a Prepared) -> Self {
-        let request = &prepared.request;
-        let (operation, issued_at) = (request.operation, request.issued_at);
-        Self { operation, request: Some(prepared.digest), action: Some(&request.action), issued_at }
+        let request = prepared.request();
+        Self { operation: request.operation, request: Some((request, prepared.digest)), subject: prepared.subject }
     }
 }
 
@@ -101,20 +98,41 @@ pub fn check_certificate(
     if decision.commons != roster.digest() {
         return Err(Fault::OtherCommons);
     }
-    if decision.operation != expected.operation || expected.request.is_some_and(|digest| digest != decision.request) {
+    if decision.operation != expected.operation {
         return Err(Fault::OtherRequest);
     }
-    if expected.action.is_some_and(|action| !fits(action, &decision.outcome)) {
-        return Err(Fault::WrongOutcome);
+    let mut issued_at = 0;
+    if let Some((request, digest)) = expected.request {
+        if digest != decision.request {
+            return Err(Fault::OtherRequest);
+        }
+        if !fits(request, &decision.outcome, expected.subject) {
+            return Err(Fault::WrongOutcome);
+        }
+        if consented(&request.action).is_some_and(|charter| charter != decision.charter) {
+            return Err(Fault::WrongCharter);
+        }
+        issued_at = request.issued_at;
     }
     certificate.verify(roster).map_err(fault)?;
     // Old decisions cannot name a fresh request; this only catches clocks that are far off.
-    let window = expected.issued_at.saturating_sub(limits::CLOCK_SKEW_S)..=now.saturating_add(limits::CLOCK_SKEW_S);
+    let window = issued_at.saturating_sub(limits::CLOCK_SKEW_S)..=now.saturating_add(limits::CLOCK_SKEW_S);
     if window.contains(&decision.decided_at) { Ok(()) } else { Err(Fault::Stale) }
 }
 
-fn fits(action: &Action, outcome: &Outcome) -> bool {
+/// The charter that a consent inside the request names: no other may be in force when it is acted upon.
+pub(crate) fn consented(action: &Action) -> Option<Digest> {
     match action {
+        Action::Grant(grant) => Some(grant.charter),
+        Action::Ask(ask) => Some(ask.charter),
+        Action::Answer(answer) => matches!(answer.reply, Said::Approve { .. }).then_some(answer.charter),
+        action => action.submission().map(|submission| submission.grant.charter),
+    }
+}
+
+/// Is this an outcome that an honest decision on this request can have? `subject` as in [`Expected`].
+pub(crate) fn fits(request: &Request, outcome: &Outcome, subject: Option<SubjectId>) -> bool {
+    match &request.action {
         Action::Enrol(_) => matches!(outcome, Outcome::Enrolled { .. } | Outcome::Duplicate | Outcome::InvalidTemplate),
         Action::Verify(_) => matches!(outcome, Outcome::Verified { .. } | Outcome::InvalidTemplate),
         Action::Withdraw { .. } => matches!(outcome, Outcome::Withdrawn { .. }),
@@ -122,18 +140,37 @@ fn fits(action: &Action, outcome: &Outcome) -> bool {
         Action::Narrow(narrowing) => *outcome == Outcome::Narrowed { grant: narrowing.grant },
         Action::Revoke { grant } => *outcome == Outcome::Revoked { grant: *grant },
         Action::Answer(answer) => match (&answer.reply, outcome) {
-            (consent::Reply::Refuse, Outcome::Declined { ask }) => *ask == answer.ask,
-            (consent::Reply::Approve { .. }, Outcome::Answered { ask, .. }) => *ask == Some(answer.ask),
+            (Said::Refuse, Outcome::Declined { ask }) => *ask == answer.ask,
+            (Said::Approve { terms, .. }, Outcome::Answered { ask, grant, subject: told, finding, uses_left }) => {
+                *ask == Some(answer.ask)
+                    && *grant == GrantId::from(request.operation)
+                    && subject.is_none_or(|own| own == *told)
+                    && finds(terms.operation, finding)
+                    && *uses_left == terms.uses.saturating_sub(1)
+            }
             _ => false,
         },
         Action::ShieldUp => matches!(outcome, Outcome::Shielded { .. }),
-        Action::ShieldDown { .. } => matches!(outcome, Outcome::Unshielded { .. }),
-        Action::Ask(_) => *outcome == Outcome::Asked,
-        Action::Use(used) => matches!(outcome, Outcome::Answered { ask: None, grant, .. } if *grant == used.grant),
+        Action::ShieldDown { restore } => {
+            matches!(outcome, Outcome::Unshielded { restored } if *restored as usize == restore.len())
+        }
+        // A member who shields themselves declines at once.
+        Action::Ask(_) => *outcome == Outcome::Asked || *outcome == (Outcome::Declined { ask: request.operation.into() }),
+        Action::Use(used) => {
+            let operation = if used.submission.is_some() { Operation::Verification } else { Operation::Membership };
+            matches!(outcome, Outcome::Answered { ask: None, grant, finding, .. } if *grant == used.grant && finds(operation, finding))
+        }
         Action::Charter(_) => matches!(outcome, Outcome::CharterAdopted { .. }),
         Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
             false
         }
+    }
+}
+
+fn finds(operation: Operation, finding: &Finding) -> bool {
+    match operation {
+        Operation::Membership => *finding == Finding::Member,
+        Operation::Verification => matches!(finding, Finding::Compared { .. } | Finding::InvalidTemplate),
     }
 }
 
@@ -182,12 +219,12 @@ pub fn check_statement(
     }
     let entry = roster.node(node).ok_or(Fault::OtherNode)?;
     signed.verify(&entry.signing_key).map_err(fault)?;
-    let issued = prepared.request.issued_at;
+    let issued = prepared.request().issued_at;
     let window = issued.saturating_sub(limits::CLOCK_SKEW_S)..=now.saturating_add(limits::CLOCK_SKEW_S);
     if window.contains(&statement.at) { Ok(()) } else { Err(Fault::Stale) }
 }
 
-fn fault(error: types::Error) -> Fault {
+pub(crate) fn fault(error: types::Error) -> Fault {
     match error {
         types::Error::TooLarge { .. } => Fault::TooLarge,
         types::Error::Version { .. } => Fault::Version,
@@ -197,7 +234,7 @@ fn fault(error: types::Error) -> Fault {
 }
 
 /// Sorts an HTTP answer; `check` reads the body of a success.
-fn judge<B: serde::de::DeserializeOwned, T>(
+pub(crate) fn judge<B: serde::de::DeserializeOwned, T>(
     answer: Result<Answer, Silence>,
     check: impl FnOnce(B) -> Result<T, Fault>,
 ) -> Reply<T> {
@@ -217,6 +254,10 @@ fn judge<B: serde::de::DeserializeOwned, T>(
         return if answer.status >= 500 { Reply::Lost } else { Reply::Invalid(Fault::Malformed) };
     };
     let (code, detail) = (printable(&problem.code), printable(&problem.detail));
+    if let (4, Some(rule)) = (answer.status / 100, &problem.rule) {
+        // Which rule of the charter stands in the way says more than that one does.
+        return Reply::Refused { code: printable(rule), detail };
+    }
     match (code.as_str(), answer.status) {
         ("not-found", _) => Reply::NotFound,
         ("unavailable" | "not-everywhere", _) => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use types::consent::Operation;
 use types::{NodeId, OperationId, ProfileId};
 
 /// Why nothing was done, or why it is not known.
@@ -32,6 +33,12 @@ pub enum Error {
     NoteTooLong {
         /// Characters allowed.
         limit: usize,
+    },
+    /// Terms whose operation and profile do not go together.
+    #[error("a question of {} {}; correct the terms", .operation.name(), if *.operation == Operation::Verification { "needs a modality profile" } else { "takes no modality profile" })]
+    ProfileOfTerms {
+        /// Which operation.
+        operation: Operation,
     },
     /// A node URL that must not be used.
     #[error("the roster's URL of node {node} is not usable: {rule}")]
@@ -124,6 +131,67 @@ pub enum Error {
         operation: OperationId,
     },
 
+    /// Nodes name different charters as the one in force.
+    #[error(
+        "the nodes do not name one charter as the rules in force: {}; nothing was signed. Ask again in a moment; if it stays so, tell every operator",
+        Versions(.versions)
+    )]
+    ChartersDiffer {
+        /// Version and first digits of the digest, as nodes 1, 2 and 3 say.
+        versions: [(u64, String); 3],
+    },
+    /// Nodes state different things about decisions of the past.
+    #[error(
+        "node {node} does not tell of operation {operation}, of which another node has the decision with three signatures; it hides a decision. Tell every operator"
+    )]
+    Hidden {
+        /// Which node hides it.
+        node: NodeId,
+        /// Which operation.
+        operation: OperationId,
+    },
+
+    // Logs and receipts.
+    /// A node's log is not what it must be.
+    #[error("node {node}, log: {source}")]
+    Log {
+        /// Whose.
+        node: NodeId,
+        /// What is wrong.
+        source: tlog::Error,
+    },
+    /// A node's log does not say what was decided.
+    #[error(
+        "the log of node {node} does not hold this decision at entry {index}: {reason}. Keep your receipt, and tell every operator"
+    )]
+    NotLogged {
+        /// Whose.
+        node: NodeId,
+        /// Where it should be.
+        index: u64,
+        /// What stands there instead.
+        reason: &'static str,
+    },
+    /// The log has not been published that far.
+    #[error("node {node} has not published entry {index} of its log yet; try again in a moment with `commons audit`")]
+    NotPublished {
+        /// Whose.
+        node: NodeId,
+        /// Which entry.
+        index: u64,
+    },
+    /// A receipt that does not hold.
+    #[error(transparent)]
+    Receipt(#[from] charter::Error),
+    /// A file of ours that cannot be read.
+    #[error("this is no {what}: {reason}; get it again from where it came from")]
+    BadFile {
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        reason: &'static str,
+    },
+
     // This machine.
     /// The system gave no randomness.
     #[error("this system gave no randomness; nothing was sent")]
@@ -173,6 +241,12 @@ pub enum Fault {
     /// Another node's statement.
     #[error("the statement of another node")]
     OtherNode,
+    /// A charter that is not valid, or another one than was consented to.
+    #[error("another charter than the rules that you agreed to")]
+    WrongCharter,
+    /// An event that is not whole, or about nobody who asked.
+    #[error("an event that does not hold together")]
+    WrongEvent,
     /// An outcome that this kind of request cannot have.
     #[error("an outcome that does not fit the request")]
     WrongOutcome,
@@ -201,6 +275,19 @@ impl fmt::Display for Nodes<'_> {
                 write!(f, "nodes {} and {last} {many}", all.join(", "))
             }
         }
+    }
+}
+
+/// "node 1 says version 2 (ab12...), ...".
+struct Versions<'a>(&'a [(u64, String); 3]);
+
+impl fmt::Display for Versions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (node, (version, digest)) in NodeId::ALL.iter().zip(self.0) {
+            let comma = if node.number() > 1 { ", " } else { "" };
+            write!(f, "{comma}node {node} says version {version} ({digest})")?;
+        }
+        Ok(())
     }
 }
 

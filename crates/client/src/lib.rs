@@ -1,8 +1,11 @@
 //! What a member's device does: split a template, seal each share to its node, sign the request with consent inside it, ask all
 //! three nodes at once, and verify every byte that comes back. It trusts no node.
 //!
-//! **In scope**: requests ([`request`]), their proof ([`answer`]), the conversation with three nodes ([`Client`]), member keys
-//! under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
+//! What was decided is kept as a receipt ([`receipt`]), looked up in the three logs ([`logs`]), and bundled for anybody to check
+//! offline ([`evidence`]). A relying party does the same from its side ([`party`]).
+//!
+//! **In scope**: requests ([`request`]), the rules they name ([`rules`]), their proof ([`answer`]), the conversation with three
+//! nodes ([`Client`]), member keys under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
 //! (`mpc::sharing`), files and terminals (`cli`).
 //!
 //! The core does no I/O: HTTP comes in as a [`Transport`], time and randomness as a [`Platform`]. The `native` feature (on by
@@ -10,17 +13,26 @@
 
 pub mod answer;
 mod error;
+mod events;
+pub mod evidence;
 pub mod keyfile;
+pub mod logs;
 #[cfg(feature = "native")]
 pub mod native;
+pub mod party;
 pub mod platform;
+pub mod receipt;
 pub mod request;
+pub mod rules;
 mod session;
 mod tally;
 pub mod transport;
 
 pub use error::{Complaint, Error, Fault};
+pub use events::Events;
 pub use keyfile::MemberKey;
+pub use party::{Answered, PartyKey};
 pub use platform::Platform;
-pub use session::{Client, Patience, Proof, Statements};
+pub use rules::InForce;
+pub use session::{Client, Patience, Proof, Shield, Statements};
 pub use transport::Transport;

@@ -1,6 +1,7 @@
 //! Signed requests: one byte string for all three nodes, and beside it the share sealed to each.
 //!
-//! Consent is part of the request: purpose-bound, for one use, expiring with it (`types::message::Grant`).
+//! Consent is part of the request: purpose-bound, for one use, expiring with it (`types::message::Grant`), or a standing grant
+//! with terms of its own. Either names the charter that was read.
 
 use std::sync::Arc;
 
@@ -9,19 +10,22 @@ use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use types::api::{RequestBody, to_base64};
-use types::consent::Purpose;
+use types::consent::{
+    Answer, Ask, Narrowing, Operation, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Terms, Use, Voucher,
+};
 use types::message::{Action, Grant, Request, Submission, VERSION};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{SHARE, SealKey, seal};
 use types::share::SharePackage;
 use types::sign::{Message, Signed, public_key};
-use types::{Digest, OperationId, ProfileId, TraceKey, UnixSeconds, limits};
+use types::{AskId, Digest, GrantId, OperationId, PartyId, ProfileId, SubjectId, TraceKey, UnixSeconds, limits};
 use zeroize::Zeroizing;
 
 use crate::{Error, transport::Call};
 
 /// A template ready to be shared: small integers as two's-complement words (`Matching::input_len` of the profile many).
+#[derive(Clone, Copy)]
 pub struct Template<'a> {
     /// Which profile.
     pub profile: &'a ProfileId,
@@ -29,12 +33,32 @@ pub struct Template<'a> {
     pub values: &'a [u32],
 }
 
+/// A template with what travels beside it.
+#[derive(Clone, Copy)]
+pub struct Sample<'a> {
+    /// The template.
+    pub template: Template<'a>,
+    /// A note for the consent.
+    pub note: &'a str,
+    /// Key of the capture station that took it, where there is one: it seals the sample.
+    pub station: Option<&'a SigningKey>,
+    /// Who vouches for a newcomer.
+    pub vouchers: &'a [Signed<Voucher>],
+}
+
+impl<'a> Sample<'a> {
+    /// Taken with the member's own device, vouched for by nobody.
+    pub fn new(template: Template<'a>, note: &'a str) -> Self {
+        Self { template, note, station: None, vouchers: &[] }
+    }
+}
+
 /// What to ask.
 pub enum Question<'a> {
-    /// Enrol this template; the note goes into the consent.
-    Enrol(Template<'a>, &'a str),
-    /// Compare this template with the member's own record; the note goes into the consent.
-    Verify(Template<'a>, &'a str),
+    /// Enrol this template.
+    Enrol(Sample<'a>),
+    /// Compare this template with the member's own record.
+    Verify(Sample<'a>),
     /// What do the nodes know of me?
     Status,
     /// Erase one record, or all.
@@ -43,6 +67,59 @@ pub enum Question<'a> {
     Inspect,
     /// What became of this operation?
     Outcome(OperationId),
+    /// Give a standing grant.
+    Grant(Terms),
+    /// Make one smaller.
+    Narrow(Narrowing),
+    /// End one.
+    Revoke(GrantId),
+    /// Show an ask whose id came by another way.
+    See(AskId),
+    /// Say yes to an ask, to these terms or narrower, with a sample where they need one.
+    Approve(AskId, Terms, Option<Sample<'a>>),
+    /// Say no.
+    Refuse(AskId),
+    /// Stop everything.
+    ShieldUp,
+    /// Let these grants be used again; all others end.
+    ShieldDown(Vec<GrantId>),
+    /// What was decided about me after this batch?
+    Events(u64),
+    /// As a relying party: ask a member.
+    Ask {
+        /// By the name by which the party knows them, or whoever gets the ask's id.
+        subject: Option<SubjectId>,
+        /// What would be granted.
+        terms: Terms,
+        /// No answer after.
+        answer_by: UnixSeconds,
+    },
+    /// As a relying party: use a standing grant.
+    Use {
+        /// Who.
+        party: PartyId,
+        /// Which.
+        grant: GrantId,
+        /// What for.
+        purpose: Purpose,
+        /// For a verification.
+        sample: Option<Sample<'a>>,
+    },
+    /// Bring the next charter.
+    AdoptCharter(SignedCharter),
+}
+
+impl Question<'_> {
+    /// Whether what is signed names a charter, so that the one in force must be known first.
+    pub fn names_charter(&self) -> bool {
+        match self {
+            Self::Enrol(_) | Self::Verify(_) | Self::Grant(_) | Self::Approve(..) | Self::Refuse(_) | Self::Ask { .. } => {
+                true
+            }
+            Self::Use { sample, .. } => sample.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// A commons as a client sees it: the roster and its digest, computed once.
@@ -50,7 +127,6 @@ pub enum Question<'a> {
 pub struct Commons {
     roster: Arc<Roster>,
     digest: Digest,
-    charter: Digest,
 }
 
 impl Commons {
@@ -60,8 +136,8 @@ impl Commons {
     /// [`Error::Types`] with what to change in the roster.
     pub fn new(roster: Roster) -> Result<Self, Error> {
         roster.check()?;
-        let (digest, charter) = (roster.digest(), charter::Charter::default_for(&roster).digest());
-        Ok(Self { roster: Arc::new(roster), digest, charter })
+        let digest = roster.digest();
+        Ok(Self { roster: Arc::new(roster), digest })
     }
     /// The roster.
     pub fn roster(&self) -> &Roster {
@@ -85,9 +161,9 @@ impl Commons {
 
 /// A request as it goes out, with what is needed to check the answers.
 pub struct Prepared {
-    /// What was signed.
-    pub request: Request,
-    /// Its digest, which every answer must name.
+    /// What was signed, with the signature.
+    pub signed: Signed<Request>,
+    /// Digest of the request, which every answer must name.
     pub digest: Digest,
     /// Where it goes.
     pub call: Call,
@@ -95,6 +171,15 @@ pub struct Prepared {
     pub bodies: [Vec<u8>; 3],
     /// Opens the answers of an inspection.
     pub(crate) reply_key: Option<SealKey>,
+    /// Under which name a relying party must learn of the member, where this approves an ask.
+    pub(crate) subject: Option<SubjectId>,
+}
+
+impl Prepared {
+    /// What was signed.
+    pub fn request(&self) -> &Request {
+        &self.signed.message
+    }
 }
 
 /// The trace key of a device: with it the member finds the log entries about them.
@@ -103,15 +188,16 @@ pub fn trace_key(device: &SigningKey) -> TraceKey {
     TraceKey::from_random(Digest::of("trust-commons/v1/device-trace", &[&*secret]).0)
 }
 
-/// Builds, splits, seals and signs. `seed` must be 32 fresh random bytes; the request lives `lifetime_s` seconds (cut to
-/// [`limits::REQUEST_LIFETIME_S`]).
+/// Builds, splits, seals and signs. `charter` is the digest of the one in force, for questions that name it. `seed` must be 32
+/// fresh random bytes; the request lives `lifetime_s` seconds (cut to [`limits::REQUEST_LIFETIME_S`]).
 ///
 /// # Errors
 /// [`Error::UnknownProfile`], [`Error::WrongLength`], [`Error::NoteTooLong`]; [`Error::Types`] when a node's seal key is no key.
 pub fn prepare(
     commons: &Commons,
+    charter: Digest,
     device: &SigningKey,
-    question: &Question<'_>,
+    question: Question<'_>,
     now: UnixSeconds,
     lifetime_s: u64,
     seed: &[u8; 32],
@@ -120,36 +206,11 @@ pub fn prepare(
     let expires_at = now + lifetime_s.min(limits::REQUEST_LIFETIME_S);
     let mut operation = [0; 16];
     rng.fill_bytes(&mut operation);
-
-    let mut packages = None;
-    let mut reply_key = None;
-    let mut submit = |template: &Template<'_>, purpose, note: &str, rng: &mut ChaCha20Rng| {
-        let grant = Grant { purpose, note: note.to_owned(), not_before: now, expires_at, uses: 1, charter: commons.charter };
-        let (submission, shares) = submission(commons, template, grant, rng)?;
-        packages = Some(shares);
-        Ok::<_, Error>(submission)
-    };
-    let (call, action) = match question {
-        Question::Enrol(t, note) => (Call::Enrol, Action::Enrol(submit(t, Purpose::deduplication(), note, &mut rng)?)),
-        Question::Verify(t, note) => (Call::Verify, Action::Verify(submit(t, Purpose::verification(), note, &mut rng)?)),
-        Question::Status => (Call::Status, Action::Status),
-        Question::Withdraw(profile) => {
-            if let Some(id) = profile {
-                commons.profile(id)?;
-            }
-            (Call::Withdraw, Action::Withdraw { profile: profile.clone() })
-        }
-        Question::Inspect => {
-            let mut random = Zeroizing::new([0; 32]);
-            rng.fill_bytes(random.as_mut());
-            let key = SealKey::from_random(&random);
-            let public = key.public()?;
-            reply_key = Some(key);
-            (Call::Inspect, Action::Inspect { reply_key: public })
-        }
-        Question::Outcome(operation) => (Call::Outcome, Action::Outcome { operation: *operation }),
-    };
     let trace = trace_key(device);
+
+    let mut draft = Draft { commons, charter, now, expires_at, rng, packages: None, reply_key: None, subject: None };
+    let (call, action) = draft.action(question, &trace)?;
+    let Draft { mut rng, packages, reply_key, subject, .. } = draft;
     let request = Request {
         version: VERSION,
         commons: commons.digest,
@@ -161,34 +222,120 @@ pub fn prepare(
         action,
     };
     let digest = request.digest();
-    let signed = Signed::new(request.clone(), device);
     let trace = request.action.is_decided().then_some(&trace);
+    let signed = Signed::new(request, device);
     let bodies = bodies(commons, &signed, &digest, trace, packages.as_ref(), &mut rng)?;
-    Ok(Prepared { request, digest, call, bodies, reply_key })
+    Ok(Prepared { signed, digest, call, bodies, reply_key, subject })
 }
 
-/// Splits the template; the commitments go into what is signed, the packages to the nodes.
-fn submission(
-    commons: &Commons,
-    template: &Template<'_>,
-    grant: Grant,
-    rng: &mut ChaCha20Rng,
-) -> Result<(Submission, [SharePackage; 3]), Error> {
-    let profile = commons.profile(template.profile)?;
-    let (got, want) = (template.values.len(), profile.matching.input_len());
-    if got != want {
-        return Err(Error::WrongLength { profile: profile.id.clone(), got, want });
+/// A request in the making.
+struct Draft<'c> {
+    commons: &'c Commons,
+    charter: Digest,
+    now: UnixSeconds,
+    expires_at: UnixSeconds,
+    rng: ChaCha20Rng,
+    packages: Option<[SharePackage; 3]>,
+    reply_key: Option<SealKey>,
+    subject: Option<SubjectId>,
+}
+
+impl Draft<'_> {
+    fn action(&mut self, question: Question<'_>, trace: &TraceKey) -> Result<(Call, Action), Error> {
+        Ok(match question {
+            Question::Enrol(sample) => (Call::Enrol, Action::Enrol(self.submit(&sample, Purpose::deduplication())?)),
+            Question::Verify(sample) => (Call::Verify, Action::Verify(self.submit(&sample, Purpose::verification())?)),
+            Question::Status => (Call::Status, Action::Status),
+            Question::Withdraw(profile) => {
+                if let Some(id) = &profile {
+                    self.commons.profile(id)?;
+                }
+                (Call::Withdraw, Action::Withdraw { profile })
+            }
+            Question::Inspect => (Call::Inspect, self.inspect()?),
+            Question::Outcome(operation) => (Call::Outcome, Action::Outcome { operation }),
+            Question::Grant(terms) => {
+                let terms = self.terms(terms)?;
+                (Call::Grant, Action::Grant(StandingGrant { charter: self.charter, terms }))
+            }
+            Question::Narrow(narrowing) => (Call::Narrow, Action::Narrow(narrowing)),
+            Question::Revoke(grant) => (Call::Revoke, Action::Revoke { grant }),
+            Question::See(ask) => (Call::See, Action::See { ask }),
+            Question::Approve(ask, terms, sample) => {
+                let terms = self.terms(terms)?;
+                let submission = sample.map(|sample| self.submit(&sample, terms.purpose.clone())).transpose()?;
+                self.subject = Some(trace.subject(&terms.party));
+                (Call::Answer, self.answer(ask, Reply::Approve { terms, submission }))
+            }
+            Question::Refuse(ask) => (Call::Answer, self.answer(ask, Reply::Refuse)),
+            Question::ShieldUp => (Call::ShieldUp, Action::ShieldUp),
+            Question::ShieldDown(restore) => (Call::ShieldDown, Action::ShieldDown { restore }),
+            Question::Events(after_batch) => (Call::Events, Action::Events { after_batch }),
+            Question::Ask { subject, terms, answer_by } => {
+                let terms = self.terms(terms)?;
+                (Call::Ask, Action::Ask(Ask { charter: self.charter, subject, terms, answer_by }))
+            }
+            Question::Use { party, grant, purpose, sample } => {
+                let submission = sample.map(|sample| self.submit(&sample, purpose.clone())).transpose()?;
+                (Call::Use, Action::Use(Use { party, grant, purpose, submission }))
+            }
+            Question::AdoptCharter(signed) => (Call::AdoptCharter, Action::Charter(signed)),
+        })
     }
-    if grant.note.chars().count() > limits::PURPOSE_CHARS {
-        return Err(Error::NoteTooLong { limit: limits::PURPOSE_CHARS });
+
+    fn answer(&self, ask: AskId, reply: Reply) -> Action {
+        Action::Answer(Answer { ask, charter: self.charter, reply })
     }
-    let mut random = Zeroizing::new([0; 160]);
-    rng.fill_bytes(random.as_mut());
-    let split = split(template.values, &SplitRandomness::from_bytes(&random));
-    let (profile, profile_digest) = (profile.id.clone(), profile.digest());
-    let (commitments, vouchers) = (split.commitments, Vec::new());
-    let submission = Submission { profile, profile_digest, commitments, grant, station: None, vouchers };
-    Ok((submission, split.packages))
+
+    fn inspect(&mut self) -> Result<Action, Error> {
+        let mut random = Zeroizing::new([0; 32]);
+        self.rng.fill_bytes(random.as_mut());
+        let key = SealKey::from_random(&random);
+        let reply_key = key.public()?;
+        self.reply_key = Some(key);
+        Ok(Action::Inspect { reply_key })
+    }
+
+    /// What no charter allows need not travel.
+    fn terms(&self, terms: Terms) -> Result<Terms, Error> {
+        note_fits(&terms.note)?;
+        match (&terms.profile, terms.operation) {
+            (Some(profile), Operation::Verification) => drop(self.commons.profile(profile)?),
+            (None, Operation::Membership) => {}
+            _ => return Err(Error::ProfileOfTerms { operation: terms.operation }),
+        }
+        Ok(terms)
+    }
+
+    /// Splits the template; the commitments go into what is signed, the packages to the nodes.
+    fn submit(&mut self, sample: &Sample<'_>, purpose: Purpose) -> Result<Submission, Error> {
+        let profile = self.commons.profile(sample.template.profile)?;
+        let (got, want) = (sample.template.values.len(), profile.matching.input_len());
+        if got != want {
+            return Err(Error::WrongLength { profile: profile.id.clone(), got, want });
+        }
+        note_fits(sample.note)?;
+        let mut random = Zeroizing::new([0; 160]);
+        self.rng.fill_bytes(random.as_mut());
+        let split = split(sample.template.values, &SplitRandomness::from_bytes(&random));
+        let (note, not_before, expires_at) = (sample.note.to_owned(), self.now, self.expires_at);
+        let grant = Grant { purpose, note, not_before, expires_at, uses: 1, charter: self.charter };
+        let (profile, profile_digest, commitments) = (profile.id.clone(), profile.digest(), split.commitments);
+        let seal = |key: &SigningKey| {
+            let (commons, station, profile) = (self.commons.digest, public_key(key), profile.clone());
+            Signed::new(StationSeal { commons, station, profile, commitments, at: self.now }, key)
+        };
+        let station = sample.station.map(seal);
+        self.packages = Some(split.packages);
+        Ok(Submission { profile, profile_digest, commitments, grant, station, vouchers: sample.vouchers.to_vec() })
+    }
+}
+
+fn note_fits(note: &str) -> Result<(), Error> {
+    match note.chars().count() > limits::PURPOSE_CHARS {
+        true => Err(Error::NoteTooLong { limit: limits::PURPOSE_CHARS }),
+        false => Ok(()),
+    }
 }
 
 fn bodies(

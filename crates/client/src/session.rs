@@ -3,20 +3,23 @@
 //! One valid certificate proves what all three nodes decided. The others are still waited for, for a moment: they must be
 //! equal, and a member wants to know which node sends nonsense.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use futures_util::future::{Either, join3, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use types::api::CommonsBody;
-use types::message::{Certificate, MemberStatement, Outcome, RecordStatement, Statement};
+use types::api::{CharterBody, CommonsBody};
+use types::message::{Certificate, MemberStatement, Outcome, RecordStatement, Request, Statement};
 use types::roster::Roster;
-use types::{NodeId, OperationId, ProfileId, limits};
+use types::sign::Signed;
+use types::{Digest, NodeId, OperationId, ProfileId, limits};
 
-use crate::answer::{Expected, Reply, decision, statement};
+use crate::answer::{Expected, Reply, decision, judge, statement};
 use crate::error::{Complaint, Error, Fault};
 use crate::platform::Platform;
-use crate::request::{Commons, Prepared, Question, Template, prepare};
+use crate::request::{Commons, Prepared, Question, Sample, Template, prepare, trace_key};
+use crate::rules::{InForce, check_charter};
 use crate::tally::Tally;
 use crate::transport::{Answer, Call, Silence, Transport};
 
@@ -45,6 +48,10 @@ impl Default for Patience {
 pub struct Proof {
     /// What was decided, under three signatures. Worth keeping.
     pub certificate: Certificate,
+    /// What was asked; not known for an operation of an earlier run.
+    pub request: Option<Signed<Request>>,
+    /// Opens the commitment of the decision's log entry, if the entry concerns who asked: [`types::TraceKey::salt`].
+    pub salt: Digest,
     /// Nodes that gave no answer in time; the certificate stands without them.
     pub silent: Vec<NodeId>,
     /// Nodes whose answer was not valid; the certificate stands, the operator should hear of it.
@@ -56,6 +63,15 @@ impl Proof {
     pub fn outcome(&self) -> Outcome {
         self.certificate.decision.outcome
     }
+}
+
+/// A raised shield: what each node says of it, and the joint decision if it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shield {
+    /// A node whose statement is here has its shield up; an error is the reason why it is not known.
+    pub statements: Statements,
+    /// The decision that all three signed and logged; it may follow later, as an event.
+    pub proof: Option<Proof>,
 }
 
 /// What each node states, in the order of the nodes.
@@ -84,11 +100,17 @@ impl Statements {
     pub fn agree(&self) -> bool {
         let key = |statement: &Statement| {
             let records = |m: &MemberStatement| m.records.iter().map(RecordKey::of).collect::<Vec<_>>();
-            statement.member.as_ref().map(|member| (member.member, records(member)))
+            let grants = |m: &MemberStatement| m.grants.clone();
+            statement.member.as_ref().map(|member| (member.member, records(member), member.shield.is_some(), grants(member)))
         };
         let mut keys = self.valid().map(key);
         let first = keys.next();
         keys.all(|other| Some(other) == first)
+    }
+    /// What all three nodes say alike; `None` when they differ or one says nothing.
+    pub fn agreed<'s, V: PartialEq>(&'s self, pick: impl Fn(&'s Statement) -> V) -> Option<V> {
+        let [one, two, three] = self.all().ok()?.map(pick);
+        (one == two && two == three).then_some(one)
     }
     /// Whether any node states that the asking device belongs to a member with a record of `profile` (or any record).
     pub fn has_record(&self, profile: Option<&ProfileId>) -> bool {
@@ -112,6 +134,8 @@ pub struct Client<T, P> {
     transport: T,
     platform: P,
     patience: Patience,
+    /// The charter in force, once asked for.
+    rules: RwLock<Option<Arc<InForce>>>,
 }
 
 impl<T: Transport, P: Platform> Client<T, P> {
@@ -120,7 +144,13 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// # Errors
     /// [`Error::Types`] with what to change in the roster.
     pub fn new(roster: Roster, transport: T, platform: P) -> Result<Self, Error> {
-        Ok(Self { commons: Commons::new(roster)?, transport, platform, patience: Patience::default() })
+        Ok(Self {
+            commons: Commons::new(roster)?,
+            transport,
+            platform,
+            patience: Patience::default(),
+            rules: RwLock::new(None),
+        })
     }
     /// The same with other waiting times.
     #[must_use]
@@ -137,41 +167,113 @@ impl<T: Transport, P: Platform> Client<T, P> {
         &self.platform
     }
 
+    pub(crate) fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The charter in force: asked of all three nodes once, and again after a node has said that it changed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Misbehaved`]; [`Error::ChartersDiffer`].
+    pub async fn charter(&self) -> Result<Arc<InForce>, Error> {
+        if let Some(rules) = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(rules);
+        }
+        let mut pause = self.patience.first_pause;
+        // A moment after an adoption one node may still name the charter before.
+        for again in [true, true, false] {
+            match self.ask_charter().await {
+                Err(Error::ChartersDiffer { .. }) if again => {
+                    self.platform.sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(error) => return Err(error),
+                Ok(rules) => {
+                    let rules = Arc::new(rules);
+                    *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(rules.clone());
+                    return Ok(rules);
+                }
+            }
+        }
+        Err(Error::Http)
+    }
+
+    /// Forgets the charter, so that the next call asks for it again.
+    pub fn forget_charter(&self) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn ask_charter(&self) -> Result<InForce, Error> {
+        let roster = self.commons.roster();
+        let ask = async |node| {
+            let answer = self.transport.call(node, Call::Charter, None).await;
+            match judge(answer, |body: CharterBody| check_charter(roster, &body)) {
+                Reply::Valid(rules) => Ok(rules),
+                Reply::Invalid(fault) => Err(Error::Misbehaved { complaint: Complaint { node, fault } }),
+                _ => Err(Error::Unavailable { nodes: vec![node] }),
+            }
+        };
+        let [one, two, three] = NodeId::ALL;
+        let (one, two, three) = join3(ask(one), ask(two), ask(three)).await;
+        let said = unanimous([one, two, three])?;
+        let [one, two, three] = said;
+        if one.digest() == two.digest() && two.digest() == three.digest() {
+            return Ok(one);
+        }
+        let version =
+            |rules: &InForce| (rules.charter.version(), rules.digest().to_hex().get(..16).unwrap_or_default().to_owned());
+        Err(Error::ChartersDiffer { versions: [version(&one), version(&two), version(&three)] })
+    }
+
     /// Enrols `values` (a quantised template of `profile`) under consent to deduplication. The outcome is enrolled, duplicate
     /// or invalid template.
     ///
     /// # Errors
     /// Every [`Error`]; after [`Error::Undecided`] ask [`Self::status`].
     pub async fn enrol(&self, device: &SigningKey, template: Template<'_>, note: &str) -> Result<Proof, Error> {
-        self.decide(self.prepare(device, &Question::Enrol(template, note))?, device).await
+        self.settle(device, Question::Enrol(Sample::new(template, note))).await
     }
     /// Compares `values` with the member's own record, under consent to verification.
     ///
     /// # Errors
     /// As [`Self::enrol`].
     pub async fn verify(&self, device: &SigningKey, template: Template<'_>, note: &str) -> Result<Proof, Error> {
-        self.decide(self.prepare(device, &Question::Verify(template, note))?, device).await
+        self.settle(device, Question::Verify(Sample::new(template, note))).await
     }
     /// Erases the member's record of `profile`, or everything, on all three nodes.
     ///
     /// # Errors
     /// As [`Self::enrol`].
     pub async fn withdraw(&self, device: &SigningKey, profile: Option<ProfileId>) -> Result<Proof, Error> {
-        self.decide(self.prepare(device, &Question::Withdraw(profile))?, device).await
+        self.settle(device, Question::Withdraw(profile)).await
+    }
+    /// Asks for what all three nodes decide together, and returns the proven decision.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub async fn settle(&self, device: &SigningKey, question: Question<'_>) -> Result<Proof, Error> {
+        self.decide(self.prepare(device, question).await?, device).await
     }
     /// What each node knows of the member of `device`.
     ///
     /// # Errors
     /// When the request cannot be made. What goes wrong with a node is in its place of the answer.
     pub async fn status(&self, device: &SigningKey) -> Result<Statements, Error> {
-        Ok(self.state(self.prepare(device, &Question::Status)?).await)
+        self.tell(device, Question::Status).await
     }
     /// What each node stores about the member of `device`, with a sample of the stored bytes.
     ///
     /// # Errors
     /// As [`Self::status`].
     pub async fn inspect(&self, device: &SigningKey) -> Result<Statements, Error> {
-        Ok(self.state(self.prepare(device, &Question::Inspect)?).await)
+        self.tell(device, Question::Inspect).await
+    }
+    /// Asks what each node answers for itself.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub async fn tell(&self, device: &SigningKey, question: Question<'_>) -> Result<Statements, Error> {
+        Ok(self.state(&self.prepare(device, question).await?).await)
     }
     /// The decision on an earlier operation of this device, if the nodes know one.
     ///
@@ -179,14 +281,58 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// As [`Self::enrol`].
     pub async fn outcome(&self, device: &SigningKey, operation: OperationId) -> Result<Option<Proof>, Error> {
         let mut tally = Tally::new(operation);
-        let expected = Expected { operation, request: None, action: None, issued_at: 0 };
+        let expected = Expected { operation, request: None, subject: None };
         self.ask_outcome(device, &expected, &mut tally).await?;
         match tally.certificate() {
-            Some(_) => self.conclude(&tally).map(Some),
+            Some(_) => self.conclude(&tally, device, None).map(Some),
             None if tally.silent().is_empty() && tally.complaints().is_empty() => Ok(None),
             None => Err(tally.verdict()),
         }
     }
+    /// Pulls the cord: one signed act, sent to all three nodes at once. Each applies it by itself, so a node that does not answer
+    /// stops nobody; what it missed it learns from the other two before it serves again. Needs no charter and no other answer.
+    ///
+    /// # Errors
+    /// [`Error::NoRandomness`]. What goes wrong with a node is in its place of the answer.
+    pub async fn shield_up(&self, device: &SigningKey) -> Result<Shield, Error> {
+        let prepared = self.prepare(device, Question::ShieldUp).await?;
+        let mut statements = self.state(&prepared).await;
+        for (node, statement) in NodeId::ALL.into_iter().zip(&mut statements.nodes) {
+            let up = |statement: &Statement| statement.member.as_ref().is_some_and(|member| member.shield.is_some());
+            if statement.as_ref().is_ok_and(|statement| !up(statement)) {
+                *statement = Err(Error::Misbehaved { complaint: Complaint { node, fault: Fault::WrongOutcome } });
+            }
+        }
+        let proof = self.decided_since(&prepared, device, &statements).await?;
+        Ok(Shield { statements, proof })
+    }
+
+    /// The joint decision on what each node has already done by itself, if it comes within the grace time.
+    async fn decided_since(
+        &self,
+        prepared: &Prepared,
+        device: &SigningKey,
+        statements: &Statements,
+    ) -> Result<Option<Proof>, Error> {
+        // A decision needs all three: without one of them there is nothing to wait for.
+        if statements.all().is_err() {
+            return Ok(None);
+        }
+        let expected = Expected::of(prepared);
+        let mut tally = Tally::new(expected.operation);
+        let (mut pause, mut waited) = (self.patience.first_pause / 4, Duration::ZERO);
+        while waited < self.patience.grace {
+            self.ask_outcome(device, &expected, &mut tally).await?;
+            if tally.certificate().is_some() {
+                return self.conclude(&tally, device, Some(prepared)).map(Some);
+            }
+            self.platform.sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(self.patience.last_pause);
+        }
+        Ok(None)
+    }
+
     /// Public facts of each node; not signed, for people.
     pub async fn public_facts(&self) -> [Result<CommonsBody, Error>; 3] {
         let ask = async |node| {
@@ -204,13 +350,14 @@ impl<T: Transport, P: Platform> Client<T, P> {
         [one, two, three]
     }
 
-    /// Signs `question` now, with fresh randomness.
+    /// Signs `question` now, with fresh randomness, under the charter in force where it names one.
     ///
     /// # Errors
-    /// As `request::prepare`.
-    pub fn prepare(&self, device: &SigningKey, question: &Question<'_>) -> Result<Prepared, Error> {
+    /// As `request::prepare`, and [`Self::charter`].
+    pub async fn prepare(&self, device: &SigningKey, question: Question<'_>) -> Result<Prepared, Error> {
+        let charter = if question.names_charter() { self.charter().await?.digest() } else { Digest([0; 32]) };
         let seed = self.platform.random()?;
-        prepare(&self.commons, device, question, self.platform.now(), self.patience.lifetime_s, &seed)
+        prepare(&self.commons, charter, device, question, self.platform.now(), self.patience.lifetime_s, &seed)
     }
 
     /// Sends an operation to all three nodes and returns the proven decision.
@@ -223,10 +370,13 @@ impl<T: Transport, P: Platform> Client<T, P> {
         let mut tally = Tally::new(expected.operation);
         self.ask(prepared.call, bodies, &expected, &mut tally).await?;
         if tally.certificate().is_some() {
-            return self.conclude(&tally);
+            return self.conclude(&tally, device, Some(&prepared));
         }
         // A decision needs all three: one node's "no" or "not now" settles it.
         if let Some(error) = tally.never_taken_up() {
+            if matches!(&error, Error::Refused { code, .. } if code == "charter-changed") {
+                self.forget_charter();
+            }
             return Err(error);
         }
         // Otherwise ask for the outcome: once where every answer says that nothing was decided (a node that was cut off after it
@@ -236,12 +386,12 @@ impl<T: Transport, P: Platform> Client<T, P> {
         loop {
             self.ask_outcome(device, &expected, &mut tally).await?;
             if tally.certificate().is_some() {
-                return self.conclude(&tally);
+                return self.conclude(&tally, device, Some(&prepared));
             }
             if let Some(error) = settled {
                 return Err(error);
             }
-            if self.platform.now() > prepared.request.expires_at.saturating_add(limits::CLOCK_SKEW_S) {
+            if self.platform.now() > prepared.request().expires_at.saturating_add(limits::CLOCK_SKEW_S) {
                 return Err(self.gave_up(&tally, &expected));
             }
             self.platform.sleep(pause).await;
@@ -256,13 +406,19 @@ impl<T: Transport, P: Platform> Client<T, P> {
         }
     }
 
-    fn conclude(&self, tally: &Tally) -> Result<Proof, Error> {
+    fn conclude(&self, tally: &Tally, device: &SigningKey, prepared: Option<&Prepared>) -> Result<Proof, Error> {
         let certificate = tally.certificate().cloned().ok_or(Error::Http)?;
-        Ok(Proof { certificate, silent: tally.silent(), complaints: tally.complaints().to_vec() })
+        Ok(Proof {
+            request: prepared.map(|prepared| prepared.signed.clone()),
+            salt: trace_key(device).salt(certificate.decision.log_index),
+            certificate,
+            silent: tally.silent(),
+            complaints: tally.complaints().to_vec(),
+        })
     }
 
     async fn ask_outcome(&self, device: &SigningKey, expected: &Expected<'_>, tally: &mut Tally) -> Result<(), Error> {
-        let question = self.prepare(device, &Question::Outcome(expected.operation))?;
+        let question = self.prepare(device, Question::Outcome(expected.operation)).await?;
         self.ask(Call::Outcome, question.bodies, expected, tally).await
     }
 
@@ -293,11 +449,11 @@ impl<T: Transport, P: Platform> Client<T, P> {
     }
 
     /// Asks all three nodes for their statement.
-    async fn state(&self, mut prepared: Prepared) -> Statements {
-        let bodies = std::mem::take(&mut prepared.bodies);
+    async fn state(&self, prepared: &Prepared) -> Statements {
+        let bodies = prepared.bodies.clone();
         let ask = async |node: NodeId, body: Vec<u8>| {
             let answer = self.transport.call(node, prepared.call, Some(body)).await;
-            let reply = statement(self.commons.roster(), node, &prepared, answer, self.platform.now());
+            let reply = statement(self.commons.roster(), node, prepared, answer, self.platform.now());
             match reply {
                 Reply::Valid(statement) => Ok(statement),
                 Reply::Invalid(fault) => Err(Error::Misbehaved { complaint: Complaint { node, fault } }),
@@ -311,5 +467,24 @@ impl<T: Transport, P: Platform> Client<T, P> {
         let ([one, two, three], [a, b, c]) = (NodeId::ALL, bodies);
         let (one, two, three) = join3(ask(one, a), ask(two, b), ask(three, c)).await;
         Statements { nodes: [one, two, three] }
+    }
+}
+
+/// All three, or the error that weighs most: a lie before a silence, and all silent nodes together.
+pub(crate) fn unanimous<T>(nodes: [Result<T, Error>; 3]) -> Result<[T; 3], Error> {
+    match nodes {
+        [Ok(one), Ok(two), Ok(three)] => Ok([one, two, three]),
+        nodes => {
+            let mut silent = Vec::new();
+            let mut other = None;
+            for error in nodes.into_iter().filter_map(Result::err) {
+                match error {
+                    Error::Unavailable { nodes } => silent.extend(nodes),
+                    lie @ Error::Misbehaved { .. } => return Err(lie),
+                    error => drop(other.get_or_insert(error)),
+                }
+            }
+            Err(other.unwrap_or(Error::Unavailable { nodes: silent }))
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! How bytes reach a node: one call, one answer, or a reason why there is none.
 
+use std::borrow::Cow;
+
+use tlog::tile::Resource;
 use types::NodeId;
 
 use crate::platform::Pending;
@@ -8,7 +11,7 @@ use crate::platform::Pending;
 pub const ANSWER_BODY_BYTES: usize = types::limits::ANSWER_BYTES / 3 * 4 + 4096;
 
 /// The calls of the HTTP API that a client makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// `POST /v1/enrolments`
     Enrol,
@@ -22,22 +25,70 @@ pub enum Call {
     Status,
     /// `POST /v1/inspections`
     Inspect,
+    /// `POST /v1/grants`
+    Grant,
+    /// `POST /v1/narrowings`
+    Narrow,
+    /// `POST /v1/revocations`
+    Revoke,
+    /// `POST /v1/asks`
+    Ask,
+    /// `POST /v1/uses`
+    Use,
+    /// `POST /v1/answers`
+    Answer,
+    /// `POST /v1/asked`
+    See,
+    /// `POST /v1/shield`
+    ShieldUp,
+    /// `POST /v1/shield-down`
+    ShieldDown,
+    /// `POST /v1/events`
+    Events,
+    /// `POST /v1/charters`
+    AdoptCharter,
+    /// `GET /v1/charter`
+    Charter,
     /// `GET /v1/commons`
     Commons,
+    /// `GET /log/...`: the node's transparency log.
+    Log(Resource),
 }
 
 impl Call {
     /// Path below the node's URL.
-    pub fn path(self) -> &'static str {
-        match self {
+    pub fn path(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Enrol => "/v1/enrolments",
             Self::Verify => "/v1/verifications",
             Self::Withdraw => "/v1/withdrawals",
             Self::Outcome => "/v1/outcomes",
             Self::Status => "/v1/status",
             Self::Inspect => "/v1/inspections",
+            Self::Grant => "/v1/grants",
+            Self::Narrow => "/v1/narrowings",
+            Self::Revoke => "/v1/revocations",
+            Self::Ask => "/v1/asks",
+            Self::Use => "/v1/uses",
+            Self::Answer => "/v1/answers",
+            Self::See => "/v1/asked",
+            Self::ShieldUp => "/v1/shield",
+            Self::ShieldDown => "/v1/shield-down",
+            Self::Events => "/v1/events",
+            Self::AdoptCharter => "/v1/charters",
+            Self::Charter => "/v1/charter",
             Self::Commons => "/v1/commons",
-        }
+            Self::Log(resource) => return Cow::Owned(format!("/log/{}", resource_path(resource))),
+        })
+    }
+}
+
+/// Below the log's prefix, as C2SP `tlog-tiles` says.
+fn resource_path(resource: Resource) -> String {
+    match resource {
+        Resource::Checkpoint => "checkpoint".to_owned(),
+        Resource::Tile(tile) => tile.path(),
+        Resource::Entries(bundle) => bundle.path(),
     }
 }
 

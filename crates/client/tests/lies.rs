@@ -4,10 +4,11 @@
 mod common;
 
 use client::request::Template;
+use client::transport::Call;
 use client::{Client, Error, Fault};
 use common::{Clock, Fake, Lie};
 use ed25519_dalek::SigningKey;
-use types::message::Outcome;
+use types::message::{Action, Outcome};
 use types::{MemberId, NodeId, ProfileId};
 
 const ENROLLED: Outcome = Outcome::Enrolled { member: MemberId([1; 16]) };
@@ -37,7 +38,7 @@ async fn three_honest_nodes_prove_each_outcome() {
         let proof = enrol(&fake).await.unwrap();
         assert_eq!(proof.outcome(), outcome);
         assert!(proof.silent.is_empty() && proof.complaints.is_empty());
-        assert_eq!(fake.calls.lock().unwrap().len(), 3, "one call per node");
+        assert_eq!(fake.calls.lock().unwrap().len(), 6, "one call per node, and one for the rules");
     }
 }
 
@@ -201,5 +202,88 @@ async fn what_cannot_be_right_is_not_sent() {
     let long = client.enrol(&device(), Template { profile: &known, values: &[1; 8] }, &note).await;
     assert!(matches!(long, Err(Error::NoteTooLong { limit: 200 })));
     assert!(matches!(client.withdraw(&device(), Some(unknown)).await, Err(Error::UnknownProfile { .. })));
-    assert!(fake.calls.lock().unwrap().is_empty());
+    assert!(fake.calls.lock().unwrap().iter().all(|(_, call)| *call == Call::Charter));
+}
+
+#[tokio::test]
+async fn rules_that_differ_or_are_forged_stop_every_consent() {
+    let cases = [
+        (Lie::ForgedCharter, misbehaved(Fault::WrongSignature)),
+        (Lie::AlteredCharter, misbehaved(Fault::WrongCharter)),
+        (Lie::NoCharter, Error::Unavailable { nodes: vec![node(2)] }),
+    ];
+    for (lie, error) in cases {
+        let fake = Fake::new(ENROLLED, on_node_2(lie));
+        assert_eq!(enrol(&fake).await, Err(error), "{lie:?}");
+        let asked = fake.calls.into_inner().unwrap();
+        assert!(asked.iter().all(|(_, call)| *call == Call::Charter), "nothing was signed");
+    }
+    let fake = Fake::new(ENROLLED, on_node_2(Lie::OtherCharter));
+    match enrol(&fake).await {
+        Err(Error::ChartersDiffer { versions }) => assert_eq!(versions.map(|(version, _)| version), [0, 1, 0]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_adopted_charter_is_named_in_the_consent() {
+    let mut fake = Fake::new(ENROLLED, [Lie::None; 3]);
+    fake.adopt(|d| d.summary = "The first that operators signed.".to_owned());
+    let proof = enrol(&fake).await.unwrap();
+    let consent = &proof.request.unwrap().message.action.submission().unwrap().grant.clone();
+    assert_eq!(consent.charter, fake.charter.digest());
+    assert_ne!(consent.charter, charter::Charter::default_for(&fake.roster).digest());
+}
+
+#[tokio::test]
+async fn a_decision_under_other_rules_than_agreed_to_does_not_count() {
+    let fake = Fake::new(ENROLLED, on_node_2(Lie::DecidesUnderOther));
+    let proof = enrol(&fake).await.unwrap();
+    assert_eq!(proof.complaints.iter().map(|c| c.fault).collect::<Vec<_>>(), [Fault::WrongCharter]);
+}
+
+#[tokio::test]
+async fn a_raised_shield_is_told_node_by_node() {
+    for lie in [Lie::Unreached, Lie::KeepsShieldDown, Lie::WrongSignature] {
+        let fake = Fake::new(ENROLLED, on_node_2(lie));
+        let client = Client::new(fake.roster.clone(), &fake, Clock(&fake)).unwrap();
+        let shield = client.shield_up(&device()).await.unwrap();
+        assert!(shield.statements.nodes[0].is_ok() && shield.statements.nodes[2].is_ok(), "{lie:?}");
+        assert!(shield.statements.nodes[1].is_err() && shield.proof.is_none(), "{lie:?}");
+        assert!(fake.calls.into_inner().unwrap().iter().all(|(_, call)| *call == Call::ShieldUp), "one round trip");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_one_node_hides_or_makes_up_is_told_by_another() {
+    for lie in [Lie::None, Lie::HidesEvent, Lie::MakesUpEvent, Lie::Unreached] {
+        let mut fake = Fake::new(ENROLLED, on_node_2(lie));
+        let grant = types::GrantId([9; 16]);
+        for _ in 0..7 {
+            fake.decide(&device(), Action::Revoke { grant }, Outcome::Revoked { grant });
+        }
+        let client = Client::new(fake.roster.clone(), &fake, Clock(&fake)).unwrap();
+        let told = client.events(&device(), 0).await.unwrap();
+        assert_eq!(told.events, fake.events, "{lie:?}: nothing is lost, in whatever pages it comes");
+        match lie {
+            Lie::None => assert!(told.complaints.is_empty() && told.silent.is_empty()),
+            Lie::Unreached => assert_eq!(told.silent, [node(2)]),
+            Lie::HidesEvent => {
+                let operation = fake.events[6].request.message.operation;
+                assert_eq!(told.complaints, [Error::Hidden { node: node(2), operation }]);
+            }
+            _ => assert_eq!(told.complaints, [misbehaved(Fault::WrongSignature)]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_about_somebody_else_is_not_believed() {
+    let mut fake = Fake::new(ENROLLED, [Lie::None; 3]);
+    let other = SigningKey::from_bytes(&[43; 32]);
+    let grant = types::GrantId([9; 16]);
+    fake.decide(&other, Action::Revoke { grant }, Outcome::Revoked { grant });
+    let client = Client::new(fake.roster.clone(), &fake, Clock(&fake)).unwrap();
+    let complaint = client::Complaint { node: node(1), fault: Fault::WrongEvent };
+    assert_eq!(client.events(&device(), 0).await, Err(Error::Misbehaved { complaint }));
 }

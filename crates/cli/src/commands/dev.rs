@@ -17,6 +17,7 @@ use types::profile::Profile;
 use types::roster::Roster;
 
 use crate::args::Dev;
+use crate::commands::dev_rules::{self, CLINIC, MARKET};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::write_private;
@@ -45,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
     let spinner = context.out.spinner("Starting three nodes");
     let nodes = start(commons.nodes).await;
     let nodes = match nodes {
-        Ok(nodes) => match ready(&nodes).await {
+        Ok(nodes) => match open_up(context, &nodes, &commons.roster, &folder).await {
             Ok(()) => nodes,
             Err(failure) => {
                 stop(nodes).await;
@@ -214,6 +215,12 @@ async fn start(configs: [(NodeConfig, Listeners); 3]) -> Result<Vec<Node>, Failu
     Ok(nodes)
 }
 
+/// Waits for the nodes, and gives them rules with relying parties.
+async fn open_up(context: &Context, nodes: &[Node], roster: &Roster, folder: &Path) -> Result<(), Failure> {
+    ready(nodes).await?;
+    dev_rules::prepare(context, roster, folder).await
+}
+
 async fn ready(nodes: &[Node]) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
@@ -247,6 +254,7 @@ fn announce(context: &Context, args: &Dev, roster: &Roster, folder: &Path, tempo
         "roster": path,
         "nodes": nodes,
         "profiles": profiles,
+        "parties": [MARKET, CLINIC],
         "data_dir": folder,
         "kept": !temporary,
     });
@@ -259,7 +267,8 @@ fn announce(context: &Context, args: &Dev, roster: &Roster, folder: &Path, tempo
         page.row("data", format!("{}{}", folder.display(), if temporary { " (thrown away at the end)" } else { "" }));
         page.row("roster", path.display());
         page.line("\nFor trying out only. It protects nobody: all three shares lie in one place.");
-        page.line("\nIn another terminal:\n  commons enrol me.jpg\n  commons verify me-again.jpg\n  commons inspect");
+        page.row("may ask", format!("{MARKET} (membership), {CLINIC} (verification); their keys lie on this machine"));
+        page.line("\nIn another terminal:\n  commons enrol me.jpg\n  commons verify me-again.jpg\n  commons party ask --party demo-market\n  commons ledger");
         page.line("\nCtrl-C stops it.");
     });
     Ok(text)

@@ -1,6 +1,7 @@
 //! `commons enrol`: one person, once.
 
-use client::request::Template;
+use client::PartyKey;
+use client::request::{Question, Sample, Template};
 use types::message::Outcome;
 use zeroize::Zeroizing;
 
@@ -13,21 +14,23 @@ use crate::sample;
 pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure> {
     let roster = context.roster()?;
     let sample = sample::read(context, &roster, &args.sample)?;
+    let vouchers = super::vouch::read(&args.voucher)?;
+    let station = args.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
     let (client, device) = context.member(true)?;
+    super::rules::heed(context, &client).await?;
 
     let note = args.note.as_deref().unwrap_or_default();
     let values = Zeroizing::new(sample.template.input_values());
     let spinner = context.out.spinner("Split among three nodes; matching on shares");
     let template = Template { profile: &sample.profile, values: &values };
-    let proof = client.enrol(&device, template, note).await;
+    let station = station.as_ref().map(PartyKey::signing);
+    let taken = Sample { template, note, station, vouchers: &vouchers };
+    let proof = client.settle(&device, Question::Enrol(taken)).await;
     spinner.finish_and_clear();
     let proof = proof?;
 
-    let path = receipt::keep(context, &client, "enrol", note, &proof)?;
-    let mut facts = receipt::facts(&proof, &path);
-    if let Some(object) = facts.as_object_mut() {
-        object.insert("profile".to_owned(), serde_json::json!(sample.profile));
-    }
+    let keeping = receipt::keep(context, &client, &proof, None).await?;
+    let facts = receipt::with(receipt::facts(&proof, &keeping), serde_json::json!({ "profile": sample.profile }));
     let outcome = proof.outcome();
     context.out.answer(&facts, |page| {
         match outcome {
@@ -45,14 +48,15 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
                 page.line("  Nothing was kept. Use the extractor that the profile was made for.");
             }
         }
-        receipt::rows(page, &proof, &path);
+        receipt::rows(page, &proof, &keeping);
         if matches!(outcome, Outcome::Enrolled { .. }) {
             page.line("\nSee what the nodes store about you with `commons inspect`; take it back with `commons withdraw`.");
         }
     });
-    Ok(match outcome {
+    let exit = match outcome {
         Outcome::Enrolled { .. } => Exit::Yes,
         Outcome::InvalidTemplate => Exit::Input,
         _ => Exit::No,
-    })
+    };
+    Ok(receipt::exit(&keeping, exit))
 }

@@ -1,6 +1,7 @@
 //! `commons verify`: the same person as before?
 
-use client::request::Template;
+use client::PartyKey;
+use client::request::{Question, Sample, Template};
 use types::message::Outcome;
 use zeroize::Zeroizing;
 
@@ -13,21 +14,22 @@ use crate::sample;
 pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure> {
     let roster = context.roster()?;
     let sample = sample::read(context, &roster, &args.sample)?;
+    let station = args.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
     let (client, device) = context.member(false)?;
+    super::rules::heed(context, &client).await?;
 
     let note = args.note.as_deref().unwrap_or_default();
     let values = Zeroizing::new(sample.template.input_values());
     let spinner = context.out.spinner("Split among three nodes; comparing with your record on shares");
     let template = Template { profile: &sample.profile, values: &values };
-    let proof = client.verify(&device, template, note).await;
+    let station = station.as_ref().map(PartyKey::signing);
+    let taken = Sample { template, note, station, vouchers: &[] };
+    let proof = client.settle(&device, Question::Verify(taken)).await;
     spinner.finish_and_clear();
     let proof = proof?;
 
-    let path = receipt::keep(context, &client, "verify", note, &proof)?;
-    let mut facts = receipt::facts(&proof, &path);
-    if let Some(object) = facts.as_object_mut() {
-        object.insert("profile".to_owned(), serde_json::json!(sample.profile));
-    }
+    let keeping = receipt::keep(context, &client, &proof, None).await?;
+    let facts = receipt::with(receipt::facts(&proof, &keeping), serde_json::json!({ "profile": sample.profile }));
     let outcome = proof.outcome();
     let photo = args.sample.photo.is_some();
     context.out.answer(&facts, |page| {
@@ -41,11 +43,12 @@ pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure
             }
             _ => page.headline(false, "The nodes found that the shares are no template of this profile."),
         }
-        receipt::rows(page, &proof, &path);
+        receipt::rows(page, &proof, &keeping);
     });
-    Ok(match outcome {
+    let exit = match outcome {
         Outcome::Verified { matched: true } => Exit::Yes,
         Outcome::InvalidTemplate => Exit::Input,
         _ => Exit::No,
-    })
+    };
+    Ok(receipt::exit(&keeping, exit))
 }

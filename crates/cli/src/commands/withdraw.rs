@@ -25,25 +25,22 @@ pub(crate) async fn run(context: &Context, args: Withdraw) -> Result<Exit, Failu
     spinner.finish_and_clear();
     let proof = proof?;
 
-    let path = receipt::keep(context, &client, "withdraw", "", &proof)?;
+    let keeping = receipt::keep(context, &client, &proof, None).await?;
     if args.forget_key {
         context.home.forget_key(&context.member)?;
     }
     let Outcome::Withdrawn { records } = proof.outcome() else {
         return Err(Failure::input("the nodes decided something else than a withdrawal", "ask `commons status`"));
     };
-    let mut facts = receipt::facts(&proof, &path);
-    if let Some(object) = facts.as_object_mut() {
-        object.insert("records".to_owned(), records.into());
-        object.insert("key_deleted".to_owned(), args.forget_key.into());
-    }
+    let more = serde_json::json!({ "records": records, "key_deleted": args.forget_key });
+    let facts = receipt::with(receipt::facts(&proof, &keeping), more);
     context.out.answer(&facts, |page| {
         let what = words::counted(u64::from(records), "record is", "records are");
         page.headline(true, &format!("Withdrawn: {what} masked and erased on all three nodes."));
-        receipt::rows(page, &proof, &path);
+        receipt::rows(page, &proof, &keeping);
         if args.forget_key {
             page.line("  The key on this machine is deleted, too.");
         }
     });
-    Ok(Exit::Yes)
+    Ok(receipt::exit(&keeping, Exit::Yes))
 }

@@ -1,17 +1,21 @@
 //! Three nodes in memory with real keys, which answer honestly unless told to lie.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use charter::Charter;
 use client::platform::Pending;
 use client::transport::{Answer, Call, Silence};
 use client::{Error, Platform, Transport};
 use ed25519_dalek::SigningKey;
-use types::api::{DecisionBody, Problem, RequestBody, StatementBody, from_base64, to_base64};
+use tlog::merkle::leaf_hash;
+use tlog::tile::{Resource, encode_bundle};
+use tlog::{AddCheckpoint, Appender, Checkpoint, Reply, SignedCheckpoint, Tile, Tree, Verdict, Witness};
+use types::api::{CharterBody, DecisionBody, Problem, RequestBody, StatementBody, from_base64, to_base64};
 use types::message::{
-    Action, Certificate, Decision, MemberStatement, Outcome, RecordStatement, Request, Statement, VERSION,
+    Action, Certificate, Decision, Event, MemberStatement, Outcome, RecordStatement, Request, Statement, VERSION,
 };
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
@@ -38,6 +42,34 @@ pub(crate) enum Lie {
     OtherRequest,
     OtherCommons,
     OtherOutcome,
+    /// Another charter in force, well signed.
+    OtherCharter,
+    /// Does not say which charter is in force.
+    NoCharter,
+    /// A charter whose signatures are not good.
+    ForgedCharter,
+    /// A charter whose text is not the signed one.
+    AlteredCharter,
+    /// Decides under another charter than was consented to.
+    DecidesUnderOther,
+    /// Leaves the last event out.
+    HidesEvent,
+    /// An event whose request nobody signed.
+    MakesUpEvent,
+    /// Serves another entry than its tree holds.
+    LogOtherEntry,
+    /// Signs another root than its tree's, and has it witnessed.
+    LogOtherRoot,
+    /// Serves a checkpoint that nobody cosigned.
+    LogUnwitnessed,
+    /// Serves a tile with a changed hash.
+    LogForgedTile,
+    /// Serves the next node's checkpoint as its own.
+    LogOfAnotherNode,
+    /// Keeps a whole log of its own, well witnessed.
+    LogFork,
+    /// Says that the shield is not up.
+    KeepsShieldDown,
     Contradict,
     OtherNode,
     Stale,
@@ -63,6 +95,11 @@ pub(crate) struct Fake {
     pub(crate) calls: Mutex<Vec<(NodeId, Call)>>,
     pub(crate) decided: Mutex<HashMap<OperationId, (Digest, Outcome)>>,
     pub(crate) clock: AtomicU64,
+    pub(crate) charter: Charter,
+    pub(crate) signed: Option<types::consent::SignedCharter>,
+    pub(crate) events: Vec<Event>,
+    /// What the logs hold.
+    pub(crate) entries: Vec<Vec<u8>>,
 }
 
 impl Fake {
@@ -88,13 +125,121 @@ impl Fake {
             profiles,
         };
         let (calls, decided, clock) = (Mutex::default(), Mutex::default(), AtomicU64::new(NOW));
-        Self { keys, seals, roster, outcome, lies, member: true, calls, decided, clock }
+        let charter = Charter::default_for(&roster);
+        let (signed, events, entries) = (None, Vec::new(), Vec::new());
+        Self { keys, seals, roster, outcome, lies, member: true, calls, decided, clock, charter, signed, events, entries }
+    }
+
+    /// Adopts the next charter, changed by `change`.
+    pub(crate) fn adopt(&mut self, change: impl FnOnce(&mut charter::Document)) {
+        let (charter, signed) = self.next_charter(change);
+        (self.charter, self.signed) = (charter, Some(signed));
+    }
+
+    fn next_charter(&self, change: impl FnOnce(&mut charter::Document)) -> (Charter, types::consent::SignedCharter) {
+        let mut document = self.charter.document().clone();
+        document.version += 1;
+        document.previous = self.charter.digest();
+        change(&mut document);
+        let charter = Charter::new(document, &self.roster).unwrap();
+        let text = types::consent::CharterDocument(charter.bytes().to_vec());
+        let signatures = [0, 1, 2].map(|i| sign(&text, &self.keys[i]));
+        (charter.clone(), types::consent::SignedCharter { document: charter.bytes().to_vec(), signatures })
+    }
+
+    /// What the log of `node` serves.
+    fn log_answer(&self, node: NodeId, lie: Lie, resource: Resource) -> Answer {
+        let mut entries = self.entries.clone();
+        if let (Lie::LogFork, Some(first)) = (lie, entries.first_mut()) {
+            let last = first.len() - 1;
+            first[last] ^= 1;
+        }
+        let mut tree = Appender::new();
+        for entry in &entries {
+            tree.append(leaf_hash(entry));
+        }
+        let tiles: BTreeMap<Tile, Vec<u8>> = tree.take_tiles().into_iter().collect();
+        let body = match resource {
+            Resource::Checkpoint => self.checkpoint(node, lie, &tree, &tiles),
+            Resource::Tile(tile) => {
+                let mut bytes = tiles.get(&tile).unwrap().clone();
+                if lie == Lie::LogForgedTile {
+                    bytes.iter_mut().for_each(|byte| *byte ^= 1);
+                }
+                bytes
+            }
+            Resource::Entries(bundle) => {
+                if lie == Lie::LogOtherEntry {
+                    let last = entries[0].len() - 1;
+                    entries[0][last] ^= 1;
+                }
+                let from = usize::try_from(bundle.first()).unwrap();
+                encode_bundle(&entries[from..from + usize::from(bundle.width())]).unwrap()
+            }
+        };
+        Answer { status: 200, body }
+    }
+
+    fn checkpoint(&self, node: NodeId, lie: Lie, tree: &Appender, tiles: &BTreeMap<Tile, Vec<u8>>) -> Vec<u8> {
+        let of = if lie == Lie::LogOfAnotherNode { node.next() } else { node };
+        let log_key = |node: NodeId| SigningKey::from_bytes(&[100 + node.number(); 32]);
+        let root = if lie == Lie::LogOtherRoot { Digest([5; 32]) } else { tree.root() };
+        let next = Checkpoint { origin: tlog::checkpoint::origin(&self.roster, of), size: tree.size(), root };
+        let mut signed = SignedCheckpoint::sign_unchecked(&next, &log_key(of)).unwrap();
+        let public = tlog::checkpoint::log_key(&self.roster, of).unwrap();
+        for witness in NodeId::ALL.into_iter().filter(|witness| *witness != of && lie != Lie::LogUnwitnessed) {
+            let name = tlog::checkpoint::witness_name(&self.roster, witness);
+            let request = AddCheckpoint::make(&Tree::new(tree.size(), tiles), 0, signed.clone()).unwrap();
+            let at = self.clock.load(Ordering::Relaxed);
+            let verdict = Witness::new(name, vec![public.clone()]).consider(&request, None, at, &log_key(witness));
+            let Verdict::Accept { reply, .. } = verdict else { panic!("the witness refuses") };
+            let key = tlog::checkpoint::witness_key(&self.roster, witness).unwrap();
+            let reply = Reply::parse(200, reply.as_bytes(), &signed, &key).unwrap();
+            let Reply::Cosigned { line, .. } = reply else { panic!("no cosignature") };
+            signed.add(line).unwrap();
+        }
+        signed.to_string().into_bytes()
+    }
+
+    fn charter_answer(&self, lie: Lie) -> Answer {
+        let (mut charter, mut signed) = (self.charter.clone(), self.signed.clone());
+        match lie {
+            Lie::OtherCharter => {
+                let (other, its) = self.next_charter(|d| d.summary = "Another.".to_owned());
+                (charter, signed) = (other, Some(its));
+            }
+            Lie::ForgedCharter => {
+                let (other, mut its) = self.next_charter(|d| d.summary = "Another.".to_owned());
+                its.signatures[2] = its.signatures[1];
+                (charter, signed) = (other, Some(its));
+            }
+            _ => {}
+        }
+        let mut document = String::from_utf8(charter.bytes().to_vec()).unwrap();
+        if lie == Lie::AlteredCharter {
+            document = document.replace("outcomes_days = 366", "outcomes_days = 9999");
+        }
+        let body = CharterBody {
+            version: charter.version(),
+            digest: charter.digest().to_hex(),
+            document,
+            signed: signed.map(|signed| to_base64(&types::encode(&signed))),
+        };
+        Answer { status: 200, body: serde_json::to_vec(&body).unwrap() }
     }
 
     fn answer(&self, node: NodeId, call: Call, body: Option<Vec<u8>>) -> Result<Answer, Silence> {
         self.calls.lock().unwrap().push((node, call));
         let lie = self.lies[node.index()];
-        let body: RequestBody = serde_json::from_slice(&body.unwrap()).unwrap();
+        let Some(body) = body else {
+            return match (call, lie) {
+                (_, Lie::NoCharter) => Err(Silence::Unreached),
+                (Call::Log(resource), _) => Ok(self.log_answer(node, lie, resource)),
+                (Call::Charter, _) => Ok(self.charter_answer(lie)),
+                _ => Ok(problem(404, "not-found", vec![])),
+            };
+        };
+        let body: RequestBody = serde_json::from_slice(&body).unwrap();
         let signed: Signed<Request> = Signed::from_bytes(&from_base64("request", &body.request).unwrap()).unwrap();
         signed.verify(&signed.message.device).unwrap();
         match lie {
@@ -117,7 +262,9 @@ impl Fake {
                 }
                 Ok(self.decision(node, lie, *operation, request, outcome))
             }
-            Action::Status | Action::Inspect { .. } => Ok(self.statement(node, lie, &signed.message)),
+            Action::Status | Action::Inspect { .. } | Action::Events { .. } | Action::ShieldUp => {
+                Ok(self.statement(node, lie, &signed.message))
+            }
             action => {
                 if action.submission().is_some() {
                     let share = from_base64("share", &body.share.unwrap()).unwrap();
@@ -144,7 +291,7 @@ impl Fake {
             request,
             batch: 7,
             decided_at: self.clock.load(Ordering::Relaxed),
-            charter: Digest([8; 32]),
+            charter: if lie == Lie::DecidesUnderOther { Digest([8; 32]) } else { self.charter.digest() },
             log_index: 0,
             outcome,
         };
@@ -156,7 +303,7 @@ impl Fake {
             Lie::Contradict => decision.batch = 8,
             Lie::Stale => decision.decided_at -= 100_000,
             Lie::FromTheFuture => decision.decided_at += 100_000,
-            Lie::NewerVersion => decision.version = 2,
+            Lie::NewerVersion => decision.version = VERSION + 1,
             _ => {}
         }
         let mut signatures = [0, 1, 2].map(|i| sign(&decision, &self.keys[i]));
@@ -176,6 +323,50 @@ impl Fake {
         Answer { status: 200, body: serde_json::to_vec(&body).unwrap() }
     }
 
+    fn events_for(&self, lie: Lie, request: &Request) -> Vec<Event> {
+        let Action::Events { after_batch } = request.action else { return Vec::new() };
+        let mut events = self.events.clone();
+        if lie == Lie::HidesEvent {
+            events.pop();
+        }
+        if lie == Lie::MakesUpEvent {
+            events.last_mut().unwrap().request.signature.0[3] ^= 1;
+        }
+        events.retain(|event| event.certificate.decision.batch > after_batch);
+        events.truncate(4);
+        events
+    }
+
+    /// Notes a decision, three per batch, on a request of `device`.
+    pub(crate) fn decide(&mut self, device: &SigningKey, action: Action, outcome: Outcome) -> Event {
+        let index = self.events.len() as u64;
+        let request = Request {
+            version: VERSION,
+            commons: self.roster.digest(),
+            operation: OperationId([u8::try_from(index).unwrap() + 1; 16]),
+            device: public_key(device),
+            issued_at: NOW,
+            expires_at: NOW + 60,
+            trace: client::request::trace_key(device).commitment(),
+            action,
+        };
+        let decision = Decision {
+            version: VERSION,
+            commons: self.roster.digest(),
+            operation: request.operation,
+            request: types::sign::Message::digest(&request),
+            batch: 1 + index / 3,
+            decided_at: NOW + index,
+            charter: self.charter.digest(),
+            log_index: index,
+            outcome,
+        };
+        let signatures = [0, 1, 2].map(|i| sign(&decision, &self.keys[i]));
+        let event = Event { request: Signed::new(request, device), certificate: Certificate { decision, signatures } };
+        self.events.push(event.clone());
+        event
+    }
+
     fn statement(&self, node: NodeId, lie: Lie, request: &Request) -> Answer {
         let digest = types::sign::Message::digest(request);
         let record = RecordStatement {
@@ -190,7 +381,7 @@ impl Fake {
             since: NOW - 50,
             records: vec![record],
             metadata_bytes: 100,
-            shield: None,
+            shield: (lie != Lie::KeepsShieldDown).then_some(NOW),
             grants: Vec::new(),
             asks: Vec::new(),
         };
@@ -201,10 +392,10 @@ impl Fake {
             request: digest,
             at: NOW,
             batch: 7,
-            charter: Digest([8; 32]),
+            charter: self.charter.digest(),
             party: None,
             ask: None,
-            events: Vec::new(),
+            events: self.events_for(lie, request),
             member: self.member.then_some(member),
         };
         match lie {
@@ -213,7 +404,7 @@ impl Fake {
             Lie::OtherCommons => statement.commons = Digest([9; 32]),
             Lie::Stale => statement.at -= 100_000,
             Lie::FromTheFuture => statement.at += 100_000,
-            Lie::NewerVersion => statement.version = 2,
+            Lie::NewerVersion => statement.version = VERSION + 1,
             Lie::Contradict => statement.member = None,
             _ => {}
         }

@@ -1,5 +1,9 @@
 //! The command line, with examples.
 
+pub(crate) mod consent;
+pub(crate) mod party;
+pub(crate) mod proof;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -16,7 +20,8 @@ First steps:
   commons dev                     three nodes on this machine, with throw-away keys
   commons enrol me.jpg            in another terminal
   commons verify me-again.jpg
-  commons inspect                 what the nodes store about you";
+  commons inspect                 what the nodes store about you
+  commons ledger                  everything of you that is out there, and who used it";
 
 /// One person, once - without anyone holding a biometric.
 ///
@@ -81,6 +86,38 @@ pub(crate) enum Command {
     /// Byte counts, a histogram, and three tests of randomness on a sample of the stored bytes. Each node shows other
     /// coordinates, so that even all three samples together reveal nothing.
     Inspect(Inspect),
+    /// The rules in force, and how operators change them
+    Charter(proof::Charter),
+    /// Let a relying party ask about you, for a purpose, until a time, so many times
+    Grant(consent::Grant),
+    /// Your standing grants
+    Grants(consent::Grants),
+    /// Make a standing grant smaller
+    Narrow(consent::Narrow),
+    /// End a standing grant
+    Revoke(consent::Revoke),
+    /// Who asks you, what for, what they would learn, until when
+    Requests(consent::Requests),
+    /// Say yes to a request
+    Approve(consent::Approve),
+    /// Say no to a request
+    Refuse(consent::Refuse),
+    /// Everything of you that is out there: to whom, since when, how often used
+    Ledger(consent::Ledger),
+    /// Stop every use at once, and start again with what you pick
+    Shield(consent::Shield),
+    /// What was decided about you, with proof
+    Receipts(proof::Receipts),
+    /// Are all my receipts in the logs, and does nothing in the logs name me without a receipt?
+    Audit(proof::Audit),
+    /// Follow the three logs: whole, witnessed, and alike? Needs no membership
+    Monitor(proof::Monitor),
+    /// Proof of what was decided, in one file that anybody can read and check offline
+    Evidence(proof::Evidence),
+    /// Vouch for a newcomer
+    Vouch(consent::Vouch),
+    /// As a relying party: ask, hear answers, use grants
+    Party(party::Party),
     /// See it work: real photographs, three nodes, one minute
     Demo(crate::demo::Demo),
     /// How accurate is matching on your own samples, and does private matching decide as plaintext does?
@@ -115,7 +152,7 @@ pub(crate) struct Dev {
 }
 
 /// What a template is made from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Your sample")]
 pub(crate) struct SampleArgs {
     /// Photograph of your face: JPEG, PNG or PGM
@@ -160,6 +197,12 @@ pub(crate) struct Enrol {
     /// A note for your consent and receipt
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// Who vouches for you: files that `commons vouch` wrote (repeatable)
+    #[arg(long, value_name = "FILE", conflicts_with = "bulk")]
+    pub(crate) voucher: Vec<PathBuf>,
+    /// Key file of the capture station that took the sample
+    #[arg(long, value_name = "FILE", conflicts_with = "bulk")]
+    pub(crate) station_key: Option<PathBuf>,
     /// Enrol many people: CSV with the columns row, subject, sample
     #[arg(long, value_name = "INDEX.csv", requires = "templates", help_heading = "Many at once")]
     pub(crate) bulk: Option<PathBuf>,
@@ -200,6 +243,9 @@ pub(crate) struct Verify {
     /// A note for your consent and receipt
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// Key file of the capture station that took the sample
+    #[arg(long, value_name = "FILE")]
+    pub(crate) station_key: Option<PathBuf>,
 }
 
 /// What do the nodes know of you? Each node's signed statement is checked, and all three are compared.

@@ -119,13 +119,20 @@ impl From<Error> for Failure {
 
 impl From<charter::Error> for Failure {
     fn from(error: charter::Error) -> Self {
-        Self::message(Exit::Input, "charter", &error.to_string())
+        let text = error.to_string();
+        match text.contains("; ") {
+            true => Self::message(Exit::Input, "charter", &text),
+            false => Self::input(text, "correct the charter, and try again").coded("charter"),
+        }
     }
 }
 
 impl From<types::Error> for Failure {
     fn from(error: types::Error) -> Self {
-        Self::message(Exit::Input, "input", &error.to_string())
+        match &error {
+            types::Error::BadId { what, rule } => Self::input(format!("this is not a valid {what}"), *rule),
+            error => Self::message(Exit::Input, "input", &error.to_string()),
+        }
     }
 }
 

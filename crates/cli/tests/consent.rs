@@ -173,7 +173,7 @@ fn evidence_convinces_offline_and_nothing_in_it_can_be_changed() {
         ("charter", text(&one["receipt"]["charter_signed"])),
         ("salt", text(&one["receipt"]["log_salt"])),
         ("entry", text(&one["log"]["entry"])),
-        ("a number of the summary", "&quot;uses&quot;: 2"),
+        ("the time in the summary", &format!("&quot;decided_at&quot;: {}", one["summary"]["decided_at"])),
         ("the words", "A member granted a use"),
         ("the rules' text", "hands out one ration"),
     ];

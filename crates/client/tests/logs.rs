@@ -75,7 +75,8 @@ async fn a_receipt_is_completed_and_holds_offline() {
 
 #[tokio::test]
 async fn each_lie_of_a_log_is_named() {
-    let cases: [(Lie, fn(&Error) -> bool); 6] = [
+    type IsMeant = fn(&Error) -> bool;
+    let cases: [(Lie, IsMeant); 6] = [
         (Lie::LogOtherEntry, |e| matches!(e, Error::Log { .. })),
         (Lie::LogOtherRoot, |e| matches!(e, Error::Log { source: tlog::Error::NotIncluded { .. }, .. })),
         (Lie::LogUnwitnessed, |e| matches!(e, Error::Log { source: tlog::Error::Quorum { .. }, .. })),

@@ -57,6 +57,10 @@ struct Seen {
 }
 
 impl Seen {
+    /// Whether no node answered.
+    fn nothing(&self) -> bool {
+        self.waiting.len() == NodeId::ALL.len()
+    }
     fn exit(&self) -> Exit {
         match (self.faults.is_empty(), self.waiting.is_empty()) {
             (false, _) => Exit::Misbehaved,
@@ -109,18 +113,22 @@ fn tell(context: &Context, roster: &Roster, followed: &Followed, seen: &Seen) {
         "by_purpose": parties, "faults": seen.faults, "waiting": seen.waiting,
     });
     context.out.answer(&facts, |page| {
-        page.headline(seen.faults.is_empty(), verdict(seen));
+        page.headline(seen.faults.is_empty() && !seen.nothing(), verdict(seen));
         page.row("commons", &roster.commons);
         for (node, log) in NodeId::ALL.into_iter().zip(&followed.following.logs) {
             let root: String = log.root().to_hex().chars().take(16).collect();
             page.row(&format!("log of node {node}"), format!("{} entries, root {root}", words::count(log.size())));
         }
         page.row("alike", format!("{} entries on all three", words::count(agreed)));
-        page.heading("What was done");
+        if !by_kind.is_empty() {
+            page.heading("What was done");
+        }
         for (kind, count) in &by_kind {
             page.row(kind, words::count(*count));
         }
-        page.heading("What for, and for whom");
+        if !by_party.is_empty() {
+            page.heading("What for, and for whom");
+        }
         for ((party, purpose), count) in &by_party {
             let whom = if party.is_empty() { "members themselves" } else { party };
             page.row(&words::count(*count), format!("{purpose}, {whom}"));
@@ -137,6 +145,7 @@ fn tell(context: &Context, roster: &Roster, followed: &Followed, seen: &Seen) {
 fn verdict(seen: &Seen) -> &'static str {
     match seen.exit() {
         Exit::Yes => "The three logs are whole, witnessed, and alike.",
+        Exit::Unavailable if seen.nothing() => "No log could be read.",
         Exit::Unavailable => "What could be read is well; not every log could be read.",
         _ => "Something is not as it must be. Keep this, and tell every operator.",
     }

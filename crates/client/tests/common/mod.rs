@@ -130,6 +130,7 @@ impl Fake {
         Self { keys, seals, roster, outcome, lies, member: true, calls, decided, clock, charter, signed, events, entries }
     }
 
+    #[allow(dead_code, reason = "each test file uses some")]
     /// Adopts the next charter, changed by `change`.
     pub(crate) fn adopt(&mut self, change: impl FnOnce(&mut charter::Document)) {
         let (charter, signed) = self.next_charter(change);

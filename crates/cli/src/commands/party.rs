@@ -112,7 +112,7 @@ async fn ask(context: &Context, args: Ask) -> Result<Exit, Failure> {
     Ok(receipt::exit(&keeping, if declined { Exit::No } else { Exit::Yes }))
 }
 
-/// Two modules to a character, dark on light whatever the terminal's colours are.
+/// Two modules to a character; right for a dark terminal, and inverted, which scanners read too, on a light one.
 fn in_terminal(code: &QrCode) -> String {
     code.render::<qrcode::render::unicode::Dense1x2>()
         .dark_color(qrcode::render::unicode::Dense1x2::Light)

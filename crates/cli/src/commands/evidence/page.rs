@@ -46,8 +46,8 @@ fn head(bundle: &Bundle, roster: &Roster) -> (String, String) {
         _ => format!("{count} decisions, and their proof"),
     };
     let lead = format!(
-        "Three independent nodes of the commons \"{}\" decided this about one person's request, signed it, and entered it in three public \
-         logs that witness one another. No node, and nobody who reads this, holds the person's biometric.",
+        "Three independent nodes of the commons \"{}\" decided this, signed it, and entered it in three public \
+         logs that witness one another. No node, and nobody who reads this, holds anybody's biometric.",
         roster.commons
     );
     (title, lead)
@@ -56,10 +56,7 @@ fn head(bundle: &Bundle, roster: &Roster) -> (String, String) {
 fn decision(sheet: &mut Sheet, kept: &Kept, shown: &Shown) {
     let summary = &kept.summary;
     let party = summary.party.as_ref().map_or_else(String::new, |party| format!(", {party}"));
-    sheet.section(
-        &format!("{}{party}: {}", act_in_words(&shown.request.message.action), summary.outcome.replace('-', " ")),
-        "",
-    );
+    sheet.section(&format!("{}{party}", act_in_words(&shown.request.message.action)), "");
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in explain(&kept.receipt) {
         match rows.last_mut().map(Vec::as_mut_slice) {
@@ -117,7 +114,7 @@ fn rules_in_words(kept: &Kept, shown: &Shown) -> String {
 
 fn act_in_words(action: &Action) -> &'static str {
     match action {
-        Action::Enrol(_) => "A person enrolled",
+        Action::Enrol(_) => "A person asked to enrol",
         Action::Verify(_) => "A member verified themselves",
         Action::Withdraw { .. } => "A member withdrew",
         Action::Grant(_) => "A member granted a use",

@@ -234,6 +234,7 @@ impl Way {
 }
 
 /// Templates in the clear, laid out for speed.
+#[expect(clippy::large_enum_variant, reason = "one of them exists per measurement")]
 enum Plain {
     Vectors { length: usize, offset: u16, rows: Vec<i8>, records: Vec<i8>, probes: Probes, gallery: Gallery },
     Irises { rows: plaintext::IrisCodes, records: plaintext::IrisCodes, weights: (u16, u16), per_probe: usize },

@@ -91,7 +91,8 @@ fn log_rows(page: &mut Page, shown: &Shown) {
 /// For programs.
 pub(crate) fn logs_facts(shown: &Shown) -> Value {
     let Some(logs) = &shown.logs else { return Value::Null };
-    let one = |(node, (size, cosigned)): (NodeId, &(u64, Vec<(String, u64)>))| {
+    type OfLog = (u64, Vec<(String, types::UnixSeconds)>);
+    let one = |(node, (size, cosigned)): (NodeId, &OfLog)| {
         let cosigned: Vec<Value> = cosigned.iter().map(|(by, at)| json!({ "by": by, "at": at })).collect();
         json!({ "node": node, "size": size, "cosigned": cosigned })
     };

@@ -1,7 +1,7 @@
 //! GF(2^64): polynomials over GF(2) modulo `x^64 + x^4 + x^3 + x + 1`, in constant time.
 //!
 //! By carry-less multiplication where the processor has it (x86-64 PCLMULQDQ), else by integer products of words with three holes
-//! between their bits, into which carries fall (Pornin, BearSSL, `ctmul64`). Out of scope: what is combined ([`crate::answer`]).
+//! between their bits, into which carries fall (Pornin, BearSSL, `ctmul64`). Out of scope: what is combined (`crate::answer`).
 
 #![cfg_attr(
     target_arch = "x86_64",

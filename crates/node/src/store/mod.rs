@@ -14,7 +14,7 @@
 //!
 //! The order that makes a crash at any instant harmless: shares are durable before the batch that names them is prepared; a
 //! share that no row names is erased at start; rows are gone before their shares are overwritten, and a list of shares still to
-//! be overwritten is kept until they are. A record moves ([`compact`]) as one is admitted and another withdrawn: the copy is
+//! be overwritten is kept until they are. A record moves (`compact`) as one is admitted and another withdrawn: the copy is
 //! durable before its row says so, and the row says so before the original is overwritten.
 //!
 //! **The galleries** are the mapped segment files themselves. Searches read them under a shared lock; [`Store::append`],

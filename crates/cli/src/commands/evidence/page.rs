@@ -30,7 +30,7 @@ pub(crate) fn write(bundle: &Bundle, shown: &[Shown], roster: &Roster) -> String
     sheet.finish(&[format!("Evidence format {}. Roster {}.", bundle.version, bundle.roster)])
 }
 
-/// The data inside a file that [`write`] made. Unchecked.
+/// The data inside a file that `write` made. Unchecked.
 pub(crate) fn data(file: &str) -> Option<String> {
     let (_, rest) = file.split_once(BEGIN)?;
     let (data, _) = rest.split_once(END)?;

@@ -18,7 +18,7 @@
 //! | 52..56 | CRC-32C of the bytes before | | |
 //! | 56..64 | 0 | | |
 //!
-//! **Reading** during a search goes through read-only maps ([`super::map`]); **writing** through ordinary calls, so that a full disk
+//! **Reading** during a search goes through read-only maps (`super::map`); **writing** through ordinary calls, so that a full disk
 //! is an error and not a signal, while nobody reads: all writes take the gallery exclusively. The whole group of 16 records is
 //! written again, its other bytes as they were, so a torn write can harm only the record that was being written.
 //!

@@ -293,12 +293,13 @@ impl ProbeRows {
     }
 
     /// Additive shares of the scores against `slots` (from a multiple of 64) in place of what `scores` held: rows of whole words,
-    /// then whole groups of 512, padded with anything.
+    /// then whole groups of 512, padded with zeros: messages must not depend on which chunk a thread had in hand before.
     pub(crate) fn scores(&self, gallery: &Gallery, slots: Range<usize>, scores: &mut Vec<u16>) {
         let (padded, count) = (slots.len().next_multiple_of(64), slots.len());
         let len = self.rows() * padded;
         scores.resize(len.next_multiple_of(LANES), 0);
-        let (all, _) = scores.split_at_mut(len);
+        let (all, rest) = scores.split_at_mut(len);
+        rest.fill(0);
         if padded == count {
             inner_products(gallery, slots, &self.probes, all);
         } else {
@@ -306,6 +307,7 @@ impl ProbeRows {
             let (products, _) = all.split_at_mut(self.rows() * count);
             inner_products(gallery, slots, &self.probes, products);
             (0..self.rows()).rev().for_each(|row| all.copy_within(row * count..(row + 1) * count, row * padded));
+            all.chunks_mut(padded.max(1)).for_each(|row| row.split_at_mut(count).1.fill(0));
         }
         if self.offset != 0 {
             all.iter_mut().for_each(|score| *score = score.wrapping_sub(self.offset));

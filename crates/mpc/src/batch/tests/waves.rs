@@ -1,6 +1,7 @@
 //! Chunks, waves, threads and work ahead change neither answers nor messages; memory stays bounded.
 
 use super::*;
+use crate::batch::matching::ProbeRows;
 use crate::driver::run_with;
 use crate::error::Abort;
 use crate::protocol::{Incoming, Outgoing, Protocol, Step};
@@ -113,6 +114,27 @@ fn threads_change_nothing_in_large_waves() {
     assert_eq!(answers, expected);
     let (answers, same) = run_search(&matching, &galleries, &probes, Way { threads: [4, 2, 3], ..alone });
     assert!(answers == expected && same == messages);
+}
+
+/// A thread's room still holds the scores of the chunk before: none of them may leave with the padding of this one.
+#[test]
+fn padding_is_zero_whatever_the_room_held() {
+    let matching = embedding(6);
+    let all = faces(6, 103, 8);
+    let galleries = Shared::new(&matching, &all[..100]).galleries(&matching, &[]);
+    let probes = Shared::new(&matching, &all[100..]);
+    for n in NodeId::ALL {
+        let rows = ProbeRows::new(n, &matching, 0, &probes.probes(n.index())).unwrap();
+        let scores = |slots, mut room: Vec<u16>| {
+            rows.scores(&galleries[n.index()], slots, &mut room);
+            room
+        };
+        for slots in [0..100, 0..64, 64..100, 64..65] {
+            let fresh = scores(slots.clone(), Vec::new());
+            assert_eq!(fresh, scores(slots.clone(), vec![0xABCD; 4_096]), "{n:?} {slots:?}");
+            assert_eq!(fresh, scores(slots, vec![0xABCD; 7]));
+        }
+    }
 }
 
 #[test]

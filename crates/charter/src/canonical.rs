@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::document::{Document, Party};
+use crate::document::{Document, Party, Recovery};
 
 /// Writes a document that is already normalised.
 pub(crate) fn write(d: &Document) -> String {
@@ -33,6 +33,9 @@ pub(crate) fn write(d: &Document) -> String {
     out.table("[answers]");
     out.list("membership", &d.answers.membership);
     out.list("verification", &d.answers.verification);
+    if let Some(recovery) = &d.recovery {
+        write_recovery(&mut out, recovery);
+    }
     write_lists(&mut out, d);
     out.0
 }
@@ -71,6 +74,19 @@ fn write_lists(out: &mut Out, d: &Document) {
         out.text("vkey", &witness.vkey);
         out.text("url", &witness.url);
     }
+}
+
+fn write_recovery(out: &mut Out, recovery: &Recovery) {
+    out.table("[recovery]");
+    out.number("need_least", u64::from(recovery.need_least));
+    out.number("need_most", u64::from(recovery.need_most));
+    out.number("without_sample_more", u64::from(recovery.without_sample_more));
+    out.number("delay_s", u64::from(recovery.delay_s));
+    out.number("delay_without_sample_s", u64::from(recovery.delay_without_sample_s));
+    out.number("delay_after_veto_s", u64::from(recovery.delay_after_veto_s));
+    out.number("settle_s", u64::from(recovery.settle_s));
+    out.number("finish_within_s", u64::from(recovery.finish_within_s));
+    out.number("faults_per_day", u64::from(recovery.faults_per_day));
 }
 
 fn write_party(out: &mut Out, party: &Party) {

@@ -8,8 +8,8 @@ use types::{Digest, PartyId, ProfileId, limits};
 
 use crate::check::check;
 use crate::document::{
-    Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Retention,
-    StationRule,
+    Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Recovery,
+    Retention, StationRule,
 };
 use crate::{Change, Effect, Error};
 
@@ -116,6 +116,10 @@ impl Charter {
     /// Its number; 0 for the default.
     pub fn version(&self) -> u64 {
         self.document.version
+    }
+    /// How members recover: what it says, or the defaults.
+    pub fn recovery(&self) -> Recovery {
+        self.document.recovery.clone().unwrap_or_default()
     }
     /// The relying party named `id`.
     pub fn party(&self, id: &PartyId) -> Option<&Party> {
@@ -230,6 +234,7 @@ fn default_document(roster: &Roster) -> Document {
         retention: Retention { outcomes_days: 366, uses_days: 366 },
         rates: Rates { verifications_per_hour: 10_000, asks_per_member_per_day: 1 },
         answers: Answers::fixed(),
+        recovery: None,
         controllers: roster.nodes.iter().map(controller).collect(),
         modalities: roster.profiles.iter().map(modality).collect(),
         stations: Vec::new(),

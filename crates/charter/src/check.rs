@@ -19,6 +19,8 @@ const TEXT_CHARS: usize = 4000;
 const RETENTION_DAYS: u64 = 3660;
 /// Largest rate.
 const RATE: u64 = 1_000_000;
+/// Seconds that any part of a recovery may take: a year.
+const RECOVERY_S: u64 = 366 * DAY_S;
 /// Entries in each list.
 const ENTRIES: usize = 256;
 /// Seconds of a day.
@@ -34,7 +36,7 @@ pub(crate) fn check(d: &Document, roster: &Roster) -> Result<(), Error> {
         return Err(Error::WrongCommons { expected: commons.to_hex() });
     }
     check_texts(d)?;
-    check_bounds(d)?;
+    check_bounds(d, roster)?;
     if d.answers != Answers::fixed() {
         return Err(Error::Answers);
     }
@@ -69,12 +71,13 @@ fn check_texts(d: &Document) -> Result<(), Error> {
     unique("station", d.stations.iter().map(|s| s.name.clone()))
 }
 
-fn check_bounds(d: &Document) -> Result<(), Error> {
+fn check_bounds(d: &Document, roster: &Roster) -> Result<(), Error> {
     bounds("version", d.version, 1, i64::MAX as u64)?;
     bounds("retention.outcomes_days", d.retention.outcomes_days.into(), 1, RETENTION_DAYS)?;
     bounds("retention.uses_days", d.retention.uses_days.into(), 1, RETENTION_DAYS)?;
     bounds("rates.verifications_per_hour", d.rates.verifications_per_hour.into(), 1, RATE)?;
     bounds("rates.asks_per_member_per_day", d.rates.asks_per_member_per_day.into(), 1, limits::ASKS_PER_MEMBER as u64)?;
+    check_recovery(d, roster)?;
     for (field, count) in [
         ("enrolment.inviters", d.enrolment.inviters.len()),
         ("controllers", d.controllers.len()),
@@ -87,6 +90,23 @@ fn check_bounds(d: &Document) -> Result<(), Error> {
         bounds(&format!("entries of {field}"), count as u64, 0, ENTRIES as u64)?;
     }
     Ok(())
+}
+
+fn check_recovery(d: &Document, roster: &Roster) -> Result<(), Error> {
+    let Some(r) = &d.recovery else { return Ok(()) };
+    let most = limits::GUARDIANS as u64;
+    bounds("recovery.need_least", r.need_least.into(), 1, most)?;
+    bounds("recovery.need_most", r.need_most.into(), r.need_least.into(), most)?;
+    bounds("recovery.without_sample_more", r.without_sample_more.into(), 1, most)?;
+    // A person must have time to notice; seconds are for trying out.
+    let least = if roster.throw_away { 0 } else { DAY_S };
+    bounds("recovery.delay_s", r.delay_s.into(), least, RECOVERY_S)?;
+    bounds("recovery.delay_without_sample_s", r.delay_without_sample_s.into(), r.delay_s.into(), RECOVERY_S)?;
+    bounds("recovery.delay_after_veto_s", r.delay_after_veto_s.into(), r.delay_s.into(), RECOVERY_S)?;
+    // A thief who changes the guardians and recovers must not be faster than a member who recovers with the old ones.
+    bounds("recovery.settle_s", r.settle_s.into(), r.delay_s.into(), RECOVERY_S)?;
+    bounds("recovery.finish_within_s", r.finish_within_s.into(), 60, RECOVERY_S)?;
+    bounds("recovery.faults_per_day", r.faults_per_day.into(), 1, 1000)
 }
 
 fn check_modalities(d: &Document, roster: &Roster) -> Result<(), Error> {

@@ -46,6 +46,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         was.asks_per_member_per_day,
         is.asks_per_member_per_day,
     );
+    changes.recovery(old, new);
     changes.entries(&old.modalities, &new.modalities, |m| format!("modality {}", m.profile), Changes::modality);
     changes.entries(&old.purposes, &new.purposes, |p| format!("purpose {} ({})", p.title, p.term), Changes::purpose);
     changes.entries(&old.parties, &new.parties, |p| format!("relying party {} ({})", p.name, p.id), Changes::party);
@@ -108,6 +109,31 @@ impl Changes {
         for key in was.difference(&is) {
             self.say(Effect::Narrower, format!("No longer an inviter: key {key}."));
         }
+    }
+
+    /// Fewer guardians or less time make it easier to become somebody: wider.
+    fn recovery(&mut self, old: &Document, new: &Document) {
+        let (old, new) = (old.recovery.clone().unwrap_or_default(), new.recovery.clone().unwrap_or_default());
+        let mut harder = |what: &str, unit: &str, old: u32, new: u32| {
+            let effect = if new < old { Effect::Wider } else { Effect::Narrower };
+            if new != old {
+                self.say(effect, format!("Recovery, {what}: {new} {unit} instead of {old}."));
+            }
+        };
+        harder("guardians needed at least", "guardians", old.need_least, new.need_least);
+        harder("without a sample", "guardians more", old.without_sample_more, new.without_sample_more);
+        harder("time to say no", "seconds", old.delay_s, new.delay_s);
+        harder(
+            "time to say no where no sample is compared",
+            "seconds",
+            old.delay_without_sample_s,
+            new.delay_without_sample_s,
+        );
+        harder("time after a veto", "seconds", old.delay_after_veto_s, new.delay_after_veto_s);
+        harder("time until new guardians count", "seconds", old.settle_s, new.settle_s);
+        self.number("Recovery, guardians needed at most", "guardians", old.need_most, new.need_most);
+        self.number("Recovery, time to finish", "seconds", old.finish_within_s, new.finish_within_s);
+        self.number("Recovery, failed attempts noted", "per day", old.faults_per_day, new.faults_per_day);
     }
 
     /// Entries added, removed, or changed under the same name.

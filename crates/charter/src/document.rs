@@ -39,6 +39,9 @@ pub struct Document {
     pub rates: Rates,
     /// What answers reveal. Says what the system does; cannot say anything else.
     pub answers: Answers,
+    /// How a member gets a new device; [`Recovery::default`] where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// Who answers for personal data.
     #[serde(default)]
     pub controllers: Vec<Controller>,
@@ -103,6 +106,30 @@ pub struct Rates {
     pub verifications_per_hour: u32,
     /// Asks that one relying party may put to one member.
     pub asks_per_member_per_day: u32,
+}
+
+/// How a member who lost a device gets a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// Fewest guardians whose approval a member may ask for.
+    pub need_least: u32,
+    /// Most.
+    pub need_most: u32,
+    /// How many more must approve where no sample is compared.
+    pub without_sample_more: u32,
+    /// Seconds for the old device to say no.
+    pub delay_s: u32,
+    /// The same where no sample is compared.
+    pub delay_without_sample_s: u32,
+    /// The same where an earlier recovery was vetoed, and this one cannot be.
+    pub delay_after_veto_s: u32,
+    /// Seconds until new guardians, and another number of them, count.
+    pub settle_s: u32,
+    /// Seconds for the new device to finish once it may.
+    pub finish_within_s: u32,
+    /// Failed attempts in one day that are noted for the member; more are refused without a note.
+    pub faults_per_day: u32,
 }
 
 /// What answers reveal: always these lists, so that the document cannot promise less or hide more than the system does.

@@ -19,11 +19,11 @@ mod rule;
 mod witness;
 
 pub use charter::Charter;
-pub use decide::{AskFacts, AskedFacts, Counts, Facts, GrantFacts, MemberFacts, decide, permits_terms};
+pub use decide::{AskFacts, AskedFacts, Counts, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide, permits_terms};
 pub use diff::{Change, Effect, diff};
 pub use document::{
-    Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Retention,
-    Reveal, Station, StationRule, Witness,
+    Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Recovery,
+    Retention, Reveal, Station, StationRule, Witness,
 };
 pub use error::Error;
 pub use rule::{Permit, Refusal, Rule};

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use types::consent::Terms;
-use types::{AskId, Digest, GrantId};
+use types::recovery::{Guarding, RecoveryFault};
+use types::{AskId, Digest, GrantId, OperationId, RecoveryName, UnixSeconds};
 
 use crate::Charter;
 
@@ -105,6 +106,33 @@ rules! {
     MeaningChanged = "meaning-changed", "the charter now means something else by these names: ask the member again";
     /// As many grants as a member may have.
     TooManyGrants = "too-many-grants", "revoke a grant that is no longer needed, then ask again";
+    // Recovery.
+    /// No such name, or no such recovery for this device.
+    RecoveryUnknown = "recovery-unknown", "check which commons, which name and which device it is for";
+    /// No guardian counts.
+    RecoveryOff = "recovery-off", "without guardians there is no recovery; withdrawn members enrol again";
+    /// The number of guardians does not fit.
+    GuardiansNeeded = "guardians-needed", "name more guardians, or ask for another number of them";
+    /// More guardians than may be.
+    TooManyGuardians = "too-many-guardians", "name at most 16 guardians";
+    /// One share twice.
+    GuardianTwice = "guardian-twice", "name each guardian once";
+    /// More approvals than there can be guardians.
+    TooManyApprovals = "too-many-approvals", "bring at most 16 approvals, one of each guardian";
+    /// The device is a member's, or was one.
+    DeviceTaken = "device-taken", "use a new key, such as with another --member name";
+    /// This device has a recovery that waits.
+    RecoveryWaits = "recovery-waits", "wait for the delay of the one that began, then finish it";
+    /// As many recoveries as can wait.
+    TooManyRecoveries = "too-many-recoveries", "wait until one of them is over";
+    /// Too many failed attempts.
+    RecoveryRate = "recovery-rate", "check the approvals with your guardians; complete ones are taken at any time";
+    /// It was finished, vetoed, overtaken or not finished in time.
+    RecoveryOver = "recovery-over", "begin again with new approvals if it is still needed";
+    /// It cannot be vetoed.
+    RecoveryFinal = "recovery-final", "talk to your guardians: more of them than needed have approved it";
+    /// The delay is not over.
+    RecoveryEarly = "recovery-early", "wait until the delay is over, then finish it";
     // Samples.
     /// An operation that takes a sample came without one.
     SampleMissing = "sample-missing", "send a fresh sample";
@@ -233,6 +261,43 @@ pub enum Permit {
         uses_left_after: u32,
         /// Compare the submission with the member's record; otherwise the finding is membership.
         compares: bool,
+    },
+    /// Keep these guardians.
+    SetGuardians {
+        /// The name of the member's recovery.
+        name: RecoveryName,
+        /// All of them, those on their way in or out, too.
+        guarding: Guarding,
+        /// From when on they are as the member wants them.
+        settled_at: UnixSeconds,
+    },
+    /// Let a recovery wait for its delay; first compare the submission with the member's record, where there is one.
+    StartRecovery {
+        /// How many guardians approved.
+        approvals: u8,
+        /// Whether a submission is to be compared.
+        compares: bool,
+        /// Whether the old device can say no.
+        can_veto: bool,
+        /// From when on it can be finished.
+        opens_at: UnixSeconds,
+        /// Until when.
+        closes_at: UnixSeconds,
+    },
+    /// Note for the member that a recovery was tried.
+    RefuseRecovery {
+        /// Why it does not begin.
+        fault: RecoveryFault,
+    },
+    /// End a recovery: the old device said no.
+    VetoRecovery {
+        /// Which.
+        recovery: OperationId,
+    },
+    /// The signing device becomes the member's; the shield goes up; all other recoveries end.
+    FinishRecovery {
+        /// Which.
+        recovery: OperationId,
     },
     /// These rules are in force from the next batch on.
     AdoptCharter(Box<Charter>),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use charter::{Act, Charter, Document, Effect, EnrolmentRule, Error, Party, Reveal, StationRule, Witness};
+use charter::{Act, Charter, Document, Effect, EnrolmentRule, Error, Party, Recovery, Reveal, StationRule, Witness};
 use proptest::prelude::*;
 use support::*;
 use types::consent::{Operation, Purpose};
@@ -41,6 +41,34 @@ fn the_rules_are_documented() {
     let rules: Vec<String> =
         charter::Rule::ALL.iter().map(|rule| format!("| `{}` | {} |", rule.code(), rule.advice())).collect();
     assert_eq!(rows, rules);
+}
+
+#[test]
+fn a_charter_that_says_nothing_of_recovery_means_the_default_and_keeps_its_bytes() {
+    let roster = roster();
+    let silent = charter(&roster);
+    assert!(!String::from_utf8_lossy(silent.bytes()).contains("recovery"));
+    assert_eq!(silent.recovery(), Recovery::default());
+    let spoken = after(&silent, &roster, |d| d.recovery = Some(Recovery::default()));
+    assert_eq!(Charter::from_document(spoken.bytes(), &roster).as_ref(), Ok(&spoken));
+    assert_eq!(spoken.recovery(), silent.recovery());
+    let refused = |change: fn(&mut Recovery)| {
+        let mut document = document(&roster);
+        let mut rules = Recovery::default();
+        change(&mut rules);
+        document.recovery = Some(rules);
+        match Charter::new(document, &roster) {
+            Err(Error::Bounds { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(|r| r.need_least = 0), "recovery.need_least");
+    assert_eq!(refused(|r| r.need_most = 17), "recovery.need_most");
+    assert_eq!(refused(|r| r.without_sample_more = 0), "recovery.without_sample_more");
+    assert_eq!(refused(|r| r.delay_s = 3600), "recovery.delay_s", "a person must have time to notice");
+    assert_eq!(refused(|r| r.settle_s = r.delay_s - 1), "recovery.settle_s");
+    assert_eq!(refused(|r| r.delay_after_veto_s = r.delay_s - 1), "recovery.delay_after_veto_s");
+    assert_eq!(refused(|r| r.delay_without_sample_s = r.delay_s - 1), "recovery.delay_without_sample_s");
 }
 
 #[test]
@@ -388,6 +416,12 @@ fn changes_are_told_in_plain_words_with_their_effect() {
         told(|d| (d.enrolment.rule, d.enrolment.vouchers) = (EnrolmentRule::Vouched, 2)),
         one(Effect::Narrower, "Enrolment: now for whom 2 vouch may enrol; before, everybody may enrol.")
     );
+    // Easier to become somebody is wider; the default written out is no change.
+    let rules = Recovery { delay_s: 3 * 24 * 3600, ..Recovery::default() };
+    assert_eq!(told(|d| d.recovery = Some(Recovery::default())), vec![]);
+    let new = after(&old, &roster, |d| d.recovery = Some(rules));
+    let changes: Vec<_> = old.changes(&new).into_iter().map(|c| (c.effect, c.text)).collect();
+    assert_eq!(changes, one(Effect::Wider, "Recovery, time to say no: 259200 seconds instead of 604800."));
     assert_eq!(
         told(|d| d.jurisdiction = "CH".to_owned()),
         one(Effect::Other, "The jurisdiction changes from \"ZZ\" to \"CH\".")

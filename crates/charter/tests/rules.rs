@@ -1,6 +1,7 @@
 //! Every rule stops something: for each, a request that it refuses. And what is allowed, is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
 
+mod recovery;
 mod support;
 
 use std::collections::BTreeSet;
@@ -225,6 +226,11 @@ fn every_rule_refuses_something() {
     answers();
     shield();
     charters();
+    recovery::guardians();
+    recovery::losing_is_at_once_and_gaining_takes_time();
+    recovery::starting();
+    recovery::starting_without_a_sample_or_after_a_veto();
+    recovery::vetoing_and_finishing();
     let seen = SEEN.with_borrow(Clone::clone);
     let missing: Vec<&Rule> = Rule::ALL.iter().filter(|rule| !seen.contains(rule)).collect();
     assert!(missing.is_empty(), "no request here is refused by {missing:?}");

@@ -4,13 +4,13 @@ use types::api::{DecisionBody, Problem, StatementBody, from_base64};
 use types::consent::{Operation, Reply as Said};
 use types::message::{Action, Certificate, Finding, Outcome, Request, SignedStatement, Statement, VERSION};
 use types::roster::Roster;
-use types::seal::{INSPECTION, open};
+use types::seal::{INSPECTION, RELEASE, open};
 use types::sign::Signed;
 use types::{Digest, GrantId, NodeId, OperationId, SubjectId, UnixSeconds, limits};
 
 use crate::error::{Fault, printable};
 use crate::request::Prepared;
-use crate::transport::{Answer, Silence};
+use crate::transport::{Answer, Call, Silence};
 
 /// One node's answer, judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +161,11 @@ pub(crate) fn fits(request: &Request, outcome: &Outcome, subject: Option<Subject
             matches!(outcome, Outcome::Answered { ask: None, grant, finding, .. } if *grant == used.grant && finds(operation, finding))
         }
         Action::Charter(_) => matches!(outcome, Outcome::CharterAdopted { .. }),
+        Action::SetGuardians(_) => matches!(outcome, Outcome::GuardiansSet { .. }),
+        Action::StartRecovery(_) => matches!(outcome, Outcome::RecoveryStarted { .. } | Outcome::RecoveryRefused { .. }),
+        Action::VetoRecovery { recovery } => *outcome == Outcome::RecoveryVetoed { recovery: *recovery },
+        Action::FinishRecovery { .. } => matches!(outcome, Outcome::Recovered { former, .. } if *former != request.device),
+        Action::Recovery { .. } | Action::Release { .. } => false,
         Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
             false
         }
@@ -185,7 +190,8 @@ pub fn statement(
     judge(answer, |body: StatementBody| {
         let mut bytes = from_base64("statement", &body.statement).map_err(|_| Fault::Malformed)?;
         if let Some(key) = &prepared.reply_key {
-            bytes = open(key, INSPECTION, &prepared.digest, &bytes).map_err(|_| Fault::NotSealedToUs)?;
+            let purpose = if prepared.call == Call::Release { RELEASE } else { INSPECTION };
+            bytes = open(key, purpose, &prepared.digest, &bytes).map_err(|_| Fault::NotSealedToUs)?;
         }
         let signed: SignedStatement = Signed::from_bytes(&bytes).map_err(fault)?;
         check_statement(roster, node, prepared, &signed, now)?;

@@ -10,7 +10,7 @@ use types::{DeviceKey, NodeId, PartyId, TraceKey};
 use crate::answer::{fault, fits};
 use crate::error::{Complaint, Error, Fault};
 use crate::platform::Platform;
-use crate::request::{Question, trace_key};
+use crate::request::Question;
 use crate::session::{Client, Statements};
 use crate::transport::Transport;
 
@@ -33,10 +33,11 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// [`Events::complaints`].
     pub async fn events(&self, device: &SigningKey, after_batch: u64) -> Result<Events, Error> {
         let mut all = Events { events: Vec::new(), silent: Vec::new(), complaints: Vec::new() };
+        let own = self.devices(device).await?;
         let mut after = after_batch;
         loop {
             let statements = self.tell(device, Question::Events(after)).await?;
-            let page = self.page(device, after, &statements, &mut all)?;
+            let page = self.page((&own, device), after, &statements, &mut all)?;
             let Some(last) = page.last().map(|event| event.certificate.decision.batch) else { return Ok(all) };
             let known = all.events.len();
             for event in page {
@@ -50,9 +51,27 @@ impl<T: Transport, P: Platform> Client<T, P> {
         }
     }
 
+    /// The member's devices: this one, and those before it of which all nodes that answer say so.
+    async fn devices(&self, device: &SigningKey) -> Result<Vec<DeviceKey>, Error> {
+        let mut own = vec![public_key(device)];
+        if self.inherited_by(device).is_some() {
+            let statements = self.status(device).await?;
+            let told: Vec<_> = statements.valid().filter_map(|statement| statement.member.as_ref()).collect();
+            let former = told.first().map(|member| member.former.clone()).unwrap_or_default();
+            own.extend(former.into_iter().filter(|key| told.iter().all(|member| member.former.contains(key))));
+        }
+        Ok(own)
+    }
+
     /// One page: the union of what valid statements tell, up to the batch that all of them reach.
-    fn page(&self, device: &SigningKey, after: u64, statements: &Statements, all: &mut Events) -> Result<Vec<Event>, Error> {
-        let (own, trace) = (public_key(device), trace_key(device));
+    fn page(
+        &self,
+        (own, device): (&[DeviceKey], &SigningKey),
+        after: u64,
+        statements: &Statements,
+        all: &mut Events,
+    ) -> Result<Vec<Event>, Error> {
+        let trace = self.trace(device);
         let mut told: Vec<(NodeId, u64, Vec<Event>)> = Vec::new();
         let mut silent = Vec::new();
         for (node, statement) in NodeId::ALL.into_iter().zip(&statements.nodes) {
@@ -60,7 +79,7 @@ impl<T: Transport, P: Platform> Client<T, P> {
                 Err(Error::Misbehaved { complaint }) => complain(all, Error::Misbehaved { complaint: *complaint }),
                 Err(_) => silent.push(node),
                 Ok(statement) => {
-                    let check = |event: &Event| check_event(self.commons().roster(), &own, &trace, event);
+                    let check = |event: &Event| check_event(self.commons().roster(), own, &trace, event);
                     let later = statement.events.iter().all(|event| event.certificate.decision.batch > after);
                     match statement.events.iter().find_map(|event| check(event).err()) {
                         None if later => told.push((node, statement.batch, statement.events.clone())),
@@ -114,7 +133,7 @@ fn complain(all: &mut Events, error: Error) {
 }
 
 /// Is this a decision of this commons on this request, and about the member?
-fn check_event(roster: &Roster, own: &DeviceKey, trace: &TraceKey, event: &Event) -> Result<(), Fault> {
+fn check_event(roster: &Roster, own: &[DeviceKey], trace: &TraceKey, event: &Event) -> Result<(), Fault> {
     let (request, decision) = (&event.request.message, &event.certificate.decision);
     if request.commons != roster.digest() {
         return Err(Fault::OtherCommons);
@@ -128,9 +147,10 @@ fn check_event(roster: &Roster, own: &DeviceKey, trace: &TraceKey, event: &Event
     if !fits(request, &decision.outcome, subject) {
         return Err(Fault::WrongOutcome);
     }
-    let concerns = request.device == *own
+    let concerns = own.contains(&request.device)
         || match (&request.action, &decision.outcome) {
             (Action::Use(_), Outcome::Answered { subject: told, .. }) => subject == Some(*told),
+            (Action::StartRecovery(start), _) => start.name == trace.recovery(),
             (Action::Ask(ask), _) => ask.subject.is_some() && ask.subject == subject,
             _ => false,
         };

@@ -13,6 +13,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use ed25519_dalek::SigningKey;
 use types::Digest;
+use types::seal::SealKey;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Error;
@@ -67,6 +68,18 @@ impl MemberKey {
     pub fn device(&self, commons: &Digest) -> SigningKey {
         let secret = Zeroizing::new(Digest::of("trust-commons/v1/device-key", &[&self.seed, &commons.0]).0);
         SigningKey::from_bytes(&secret)
+    }
+
+    /// The key to which members seal the shares that its owner guards for them, in every commons.
+    pub fn guardian(&self) -> SealKey {
+        let secret = Zeroizing::new(Digest::of("trust-commons/v1/guardian-key", &[&self.seed]).0);
+        SealKey::from_random(&secret)
+    }
+
+    /// Seals files that only this key's owner reads.
+    pub fn files(&self) -> SealKey {
+        let secret = Zeroizing::new(Digest::of("trust-commons/v1/file-key", &[&self.seed]).0);
+        SealKey::from_random(&secret)
     }
 
     /// The device key of row `row` of the bulk enrolment `job`: the same again after an interruption.

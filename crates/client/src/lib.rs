@@ -2,7 +2,7 @@
 //! three nodes at once, and verify every byte that comes back. It trusts no node.
 //!
 //! What was decided is kept as a receipt ([`receipt`]), looked up in the three logs ([`logs`]), and bundled for anybody to check
-//! offline ([`evidence`]). A relying party does the same from its side ([`party`]).
+//! offline ([`evidence`]). Guardians, and a new device that takes an old one's place: [`guardian`]. A relying party does the same from its side ([`party`]).
 //!
 //! **In scope**: requests ([`request`]), the rules they name ([`rules`]), their proof ([`answer`]), the conversation with three
 //! nodes ([`Client`]), member keys under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
@@ -15,6 +15,7 @@ pub mod answer;
 mod error;
 mod events;
 pub mod evidence;
+pub mod guardian;
 pub mod keyfile;
 pub mod logs;
 #[cfg(feature = "native")]

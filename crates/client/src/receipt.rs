@@ -29,7 +29,8 @@ pub const VERSION: u16 = 2;
 pub const KEPT_BYTES: usize = limits::RECEIPT_BYTES + 2 * limits::LOG_EVIDENCE_BYTES;
 const WHAT: &str = "receipt";
 
-/// A salt that its holder does not know: a relying party's receipt of a use, whose log entry concerns the member.
+/// A salt that its holder does not know: a relying party's receipt of a use, whose log entry concerns the member; a new device's
+/// of its recovery, before it is the member's.
 pub const NO_SALT: Digest = Digest([0; 32]);
 
 /// A receipt as it lies in a file.
@@ -276,6 +277,9 @@ pub fn kind_of(action: &Action) -> Kind {
         Action::ShieldUp => Kind::ShieldUp,
         Action::ShieldDown { .. } => Kind::ShieldDown,
         Action::Charter(_) => Kind::Charter,
+        Action::SetGuardians(_) => Kind::Guardians,
+        Action::StartRecovery(_) | Action::VetoRecovery { .. } | Action::FinishRecovery { .. } => Kind::Recovery,
+        Action::Recovery { .. } | Action::Release { .. } => Kind::Administrative,
         Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
             Kind::Administrative
         }

@@ -15,13 +15,17 @@ use types::consent::{
 };
 use types::message::{Action, Grant, Request, Submission, VERSION};
 use types::profile::Profile;
+use types::recovery::{Approval, RecoveryStart, SetGuardians};
 use types::roster::Roster;
 use types::seal::{SHARE, SealKey, seal};
 use types::share::SharePackage;
 use types::sign::{Message, Signed, public_key};
-use types::{AskId, Digest, GrantId, OperationId, PartyId, ProfileId, SubjectId, TraceKey, UnixSeconds, limits};
+use types::{
+    AskId, Digest, GrantId, OperationId, PartyId, ProfileId, RecoveryName, SubjectId, TraceKey, UnixSeconds, limits,
+};
 use zeroize::Zeroizing;
 
+use crate::guardian::release_key;
 use crate::{Error, transport::Call};
 
 /// A template ready to be shared: small integers as two's-complement words (`Matching::input_len` of the profile many).
@@ -107,6 +111,18 @@ pub enum Question<'a> {
     },
     /// Bring the next charter.
     AdoptCharter(SignedCharter),
+    /// These shares stand guard from now on.
+    SetGuardians(SetGuardians),
+    /// As a new device: recover the member whom these approvals name, with a sample where there is one.
+    StartRecovery(RecoveryName, Vec<Signed<Approval>>, Option<Sample<'a>>),
+    /// As the present device: say no.
+    VetoRecovery(OperationId),
+    /// As the new device: finish.
+    FinishRecovery(OperationId),
+    /// Where do recoveries of this name stand?
+    Recovery(RecoveryName),
+    /// As the new device: what is kept for me?
+    Release(OperationId),
 }
 
 impl Question<'_> {
@@ -116,7 +132,7 @@ impl Question<'_> {
             Self::Enrol(_) | Self::Verify(_) | Self::Grant(_) | Self::Approve(..) | Self::Refuse(_) | Self::Ask { .. } => {
                 true
             }
-            Self::Use { sample, .. } => sample.is_some(),
+            Self::Use { sample, .. } | Self::StartRecovery(_, _, sample) => sample.is_some(),
             _ => false,
         }
     }
@@ -169,7 +185,7 @@ pub struct Prepared {
     pub call: Call,
     /// JSON bodies for nodes 1, 2, 3.
     pub bodies: [Vec<u8>; 3],
-    /// Opens the answers of an inspection.
+    /// Opens the answers of an inspection, or of a release.
     pub(crate) reply_key: Option<SealKey>,
     /// Under which name a relying party must learn of the member, where this approves an ask.
     pub(crate) subject: Option<SubjectId>,
@@ -202,14 +218,26 @@ pub fn prepare(
     lifetime_s: u64,
     seed: &[u8; 32],
 ) -> Result<Prepared, Error> {
+    prepare_as(commons, charter, (device, trace_key(device)), question, now, lifetime_s, seed)
+}
+
+/// As [`prepare`], with the trace key of a member whose device is not their first.
+pub(crate) fn prepare_as(
+    commons: &Commons,
+    charter: Digest,
+    (device, trace): (&SigningKey, TraceKey),
+    question: Question<'_>,
+    now: UnixSeconds,
+    lifetime_s: u64,
+    seed: &[u8; 32],
+) -> Result<Prepared, Error> {
     let mut rng = ChaCha20Rng::from_seed(*seed);
     let expires_at = now + lifetime_s.min(limits::REQUEST_LIFETIME_S);
     let mut operation = [0; 16];
     rng.fill_bytes(&mut operation);
-    let trace = trace_key(device);
 
     let mut draft = Draft { commons, charter, now, expires_at, rng, packages: None, reply_key: None, subject: None };
-    let (call, action) = draft.action(question, &trace)?;
+    let (call, action) = draft.action(question, device, &trace)?;
     let Draft { mut rng, packages, reply_key, subject, .. } = draft;
     let request = Request {
         version: VERSION,
@@ -241,7 +269,7 @@ struct Draft<'c> {
 }
 
 impl Draft<'_> {
-    fn action(&mut self, question: Question<'_>, trace: &TraceKey) -> Result<(Call, Action), Error> {
+    fn action(&mut self, question: Question<'_>, device: &SigningKey, trace: &TraceKey) -> Result<(Call, Action), Error> {
         Ok(match question {
             Question::Enrol(sample) => (Call::Enrol, Action::Enrol(self.submit(&sample, Purpose::deduplication())?)),
             Question::Verify(sample) => (Call::Verify, Action::Verify(self.submit(&sample, Purpose::verification())?)),
@@ -280,6 +308,19 @@ impl Draft<'_> {
                 (Call::Use, Action::Use(Use { party, grant, purpose, submission }))
             }
             Question::AdoptCharter(signed) => (Call::AdoptCharter, Action::Charter(signed)),
+            Question::SetGuardians(set) => (Call::SetGuardians, Action::SetGuardians(set)),
+            Question::StartRecovery(name, approvals, sample) => {
+                let submission = sample.map(|sample| self.submit(&sample, Purpose::verification())).transpose()?;
+                let reply_key = release_key(device).public()?;
+                (Call::StartRecovery, Action::StartRecovery(RecoveryStart { name, approvals, reply_key, submission }))
+            }
+            Question::VetoRecovery(recovery) => (Call::VetoRecovery, Action::VetoRecovery { recovery }),
+            Question::FinishRecovery(recovery) => (Call::FinishRecovery, Action::FinishRecovery { recovery }),
+            Question::Recovery(name) => (Call::Recovery, Action::Recovery { name }),
+            Question::Release(recovery) => {
+                self.reply_key = Some(release_key(device));
+                (Call::Release, Action::Release { recovery })
+            }
         })
     }
 

@@ -10,15 +10,16 @@ use ed25519_dalek::SigningKey;
 use futures_util::future::{Either, join3, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use types::api::{CharterBody, CommonsBody};
-use types::message::{Certificate, MemberStatement, Outcome, RecordStatement, Request, Statement};
+use types::message::{Action, Certificate, MemberStatement, Outcome, RecordStatement, Request, Statement};
 use types::roster::Roster;
-use types::sign::Signed;
-use types::{Digest, NodeId, OperationId, ProfileId, limits};
+use types::sign::{Signed, public_key};
+use types::{DeviceKey, Digest, NodeId, OperationId, ProfileId, TraceKey, limits};
 
 use crate::answer::{Expected, Reply, decision, judge, statement};
 use crate::error::{Complaint, Error, Fault};
 use crate::platform::Platform;
-use crate::request::{Commons, Prepared, Question, Sample, Template, prepare, trace_key};
+use crate::receipt::NO_SALT;
+use crate::request::{Commons, Prepared, Question, Sample, Template, prepare_as, trace_key};
 use crate::rules::{InForce, check_charter};
 use crate::tally::Tally;
 use crate::transport::{Answer, Call, Silence, Transport};
@@ -136,6 +137,8 @@ pub struct Client<T, P> {
     patience: Patience,
     /// The charter in force, once asked for.
     rules: RwLock<Option<Arc<InForce>>>,
+    /// The trace key of a member whose device came by recovery.
+    inherited: RwLock<Option<(DeviceKey, TraceKey)>>,
 }
 
 impl<T: Transport, P: Platform> Client<T, P> {
@@ -150,6 +153,7 @@ impl<T: Transport, P: Platform> Client<T, P> {
             platform,
             patience: Patience::default(),
             rules: RwLock::new(None),
+            inherited: RwLock::new(None),
         })
     }
     /// The same with other waiting times.
@@ -165,6 +169,20 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// The platform.
     pub fn platform(&self) -> &P {
         &self.platform
+    }
+
+    /// From now on `device` speaks for a member whose first device it is not: [`types::recovery::Released::trace`].
+    pub fn inherit(&self, device: DeviceKey, trace: TraceKey) {
+        *self.inherited.write().unwrap_or_else(PoisonError::into_inner) = Some((device, trace));
+    }
+    /// The trace key of the member of `device`: inherited, or the device's own.
+    pub fn trace(&self, device: &SigningKey) -> TraceKey {
+        self.inherited_by(device).unwrap_or_else(|| trace_key(device))
+    }
+    /// The key that `device` inherited.
+    pub(crate) fn inherited_by(&self, device: &SigningKey) -> Option<TraceKey> {
+        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
+        inherited.as_ref().filter(|(known, _)| *known == public_key(device)).map(|(_, trace)| trace.clone())
     }
 
     pub(crate) fn transport(&self) -> &T {
@@ -357,7 +375,8 @@ impl<T: Transport, P: Platform> Client<T, P> {
     pub async fn prepare(&self, device: &SigningKey, question: Question<'_>) -> Result<Prepared, Error> {
         let charter = if question.names_charter() { self.charter().await?.digest() } else { Digest([0; 32]) };
         let seed = self.platform.random()?;
-        prepare(&self.commons, charter, device, question, self.platform.now(), self.patience.lifetime_s, &seed)
+        let signer = (device, self.trace(device));
+        prepare_as(&self.commons, charter, signer, question, self.platform.now(), self.patience.lifetime_s, &seed)
     }
 
     /// Sends an operation to all three nodes and returns the proven decision.
@@ -410,11 +429,21 @@ impl<T: Transport, P: Platform> Client<T, P> {
         let certificate = tally.certificate().cloned().ok_or(Error::Http)?;
         Ok(Proof {
             request: prepared.map(|prepared| prepared.signed.clone()),
-            salt: trace_key(device).salt(certificate.decision.log_index),
+            salt: self.salt(device, prepared, certificate.decision.log_index),
             certificate,
             silent: tally.silent(),
             complaints: tally.complaints().to_vec(),
         })
+    }
+
+    /// Before a device is the member's, the entry about it is marked with a key that it does not know yet.
+    fn salt(&self, device: &SigningKey, prepared: Option<&Prepared>, index: u64) -> Digest {
+        let action = prepared.map(|prepared| &prepared.request().action);
+        let stranger = matches!(action, Some(Action::StartRecovery(_) | Action::FinishRecovery { .. }));
+        match self.inherited_by(device) {
+            None if stranger => NO_SALT,
+            _ => self.trace(device).salt(index),
+        }
     }
 
     async fn ask_outcome(&self, device: &SigningKey, expected: &Expected<'_>, tally: &mut Tally) -> Result<(), Error> {

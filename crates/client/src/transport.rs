@@ -47,6 +47,18 @@ pub enum Call {
     Events,
     /// `POST /v1/charters`
     AdoptCharter,
+    /// `POST /v1/guardians`
+    SetGuardians,
+    /// `POST /v1/recoveries`
+    StartRecovery,
+    /// `POST /v1/recovery-vetoes`
+    VetoRecovery,
+    /// `POST /v1/recovery-ends`
+    FinishRecovery,
+    /// `POST /v1/recovery`
+    Recovery,
+    /// `POST /v1/releases`
+    Release,
     /// `GET /v1/charter`
     Charter,
     /// `GET /v1/commons`
@@ -76,6 +88,12 @@ impl Call {
             Self::ShieldDown => "/v1/shield-down",
             Self::Events => "/v1/events",
             Self::AdoptCharter => "/v1/charters",
+            Self::SetGuardians => "/v1/guardians",
+            Self::StartRecovery => "/v1/recoveries",
+            Self::VetoRecovery => "/v1/recovery-vetoes",
+            Self::FinishRecovery => "/v1/recovery-ends",
+            Self::Recovery => "/v1/recovery",
+            Self::Release => "/v1/releases",
             Self::Charter => "/v1/charter",
             Self::Commons => "/v1/commons",
             Self::Log(resource) => return Cow::Owned(format!("/log/{}", resource_path(resource))),

@@ -65,11 +65,15 @@ pub enum Kind {
     Charter,
     /// An administrative act of the operators.
     Administrative,
+    /// A member named guardians, or others.
+    Guardians,
+    /// A recovery was tried, began, was vetoed or finished.
+    Recovery,
 }
 
 impl Kind {
     /// All of them, in the order of their encoding.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Enrolment,
         Self::Verification,
         Self::Use,
@@ -82,6 +86,8 @@ impl Kind {
         Self::ShieldDown,
         Self::Charter,
         Self::Administrative,
+        Self::Guardians,
+        Self::Recovery,
     ];
 
     /// Plain name, for reports.
@@ -99,6 +105,8 @@ impl Kind {
             Self::ShieldDown => "shield-down",
             Self::Charter => "charter",
             Self::Administrative => "administrative",
+            Self::Guardians => "guardians",
+            Self::Recovery => "recovery",
         }
     }
 }

@@ -15,6 +15,8 @@
 //! | `POST /v1/shield` (up) | [`RequestBody`] | [`StatementBody`] at once; the decision follows |
 //! | `POST /v1/shield-down`, `/v1/charters` | [`RequestBody`] | [`DecisionBody`] |
 //! | `POST /v1/asked` (`See`), `/v1/events` | [`RequestBody`] | [`StatementBody`] |
+//! | `POST /v1/guardians`, `/v1/recoveries` (with share for a comparison), `/v1/recovery-vetoes`, `/v1/recovery-ends` | [`RequestBody`] | [`DecisionBody`] |
+//! | `POST /v1/recovery`, `/v1/releases` (sealed) | [`RequestBody`] | [`StatementBody`] |
 //! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/log` | - | [`LogBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |

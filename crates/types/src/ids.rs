@@ -66,6 +66,7 @@ bytes_id!(/** An Ed25519 signature. */ Signature, 64, "signature");
 bytes_id!(/** A standing grant: named by the operation that made it. */ GrantId, 16, "grant id");
 bytes_id!(/** A relying party's request to a member: named by the operation that brought it. */ AskId, 16, "ask id");
 bytes_id!(/** A member as one relying party knows them, and no other: see [`TraceKey::subject`]. */ SubjectId, 32, "subject id");
+bytes_id!(/** Under this name guardians and a new device speak of a member: see [`TraceKey::recovery`]. */ RecoveryName, 16, "recovery name");
 bytes_id!(/** By this the member whose [`TraceKey`] made it, and nobody else, knows a log entry as theirs. */ LogTag, 16, "log tag");
 
 impl From<OperationId> for GrantId {
@@ -109,6 +110,13 @@ impl TraceKey {
     /// Hides the decision in the log entry at `index`.
     pub fn salt(&self, index: u64) -> Digest {
         Digest::of("trust-commons/v1/log-salt", &[&self.0, &index.to_le_bytes()])
+    }
+    /// The name under which guardians and a new device speak of the member. It says nothing of who that is.
+    pub fn recovery(&self) -> RecoveryName {
+        let digest = Digest::of("trust-commons/v1/recovery-name", &[&self.0]);
+        let mut name = [0u8; 16];
+        name.copy_from_slice(digest.0.split_at(16).0);
+        RecoveryName(name)
     }
     /// The name under which `party` knows the member. Two parties cannot tell that their names mean one member.
     pub fn subject(&self, party: &PartyId) -> SubjectId {

@@ -14,6 +14,7 @@ mod ids;
 pub mod limits;
 pub mod message;
 pub mod profile;
+pub mod recovery;
 pub mod roster;
 pub mod seal;
 pub mod share;
@@ -22,6 +23,6 @@ pub mod sign;
 pub use codec::{decode, encode};
 pub use error::Error;
 pub use ids::{
-    AskId, DeviceKey, Digest, GrantId, LogTag, MemberId, NodeId, OperationId, PartyId, ProfileId, Signature, SubjectId,
-    TraceKey, UnixSeconds,
+    AskId, DeviceKey, Digest, GrantId, LogTag, MemberId, NodeId, OperationId, PartyId, ProfileId, RecoveryName, Signature,
+    SubjectId, TraceKey, UnixSeconds,
 };

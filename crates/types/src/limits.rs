@@ -20,6 +20,18 @@ pub const STATED_EVENTS: usize = 64;
 pub const VOUCHERS: usize = 16;
 /// Shield requests that a node holds while the nodes have not decided them, such as while one is down.
 pub const UNSETTLED_SHIELDS: usize = 32_768;
+/// Guardians of one member.
+pub const GUARDIANS: usize = 16;
+/// Recoveries of one member that wait at the same time.
+pub const RECOVERIES: usize = 4;
+/// Ended recoveries of one member in a statement.
+pub const STATED_RECOVERIES: usize = 16;
+/// Former devices of one member in a statement.
+pub const FORMER_DEVICES: u64 = 64;
+/// Characters of a guardian's code after its first word.
+pub const GUARDIAN_CODE_CHARS: usize = 64;
+/// Seconds for which a guardian's approval may hold.
+pub const APPROVAL_LIFETIME_S: u64 = 30 * 24 * 3600;
 /// Bytes of one signed request other than a charter's.
 pub const PLAIN_REQUEST_BYTES: usize = 8 * 1024;
 /// Seconds an ask may wait for its answer.

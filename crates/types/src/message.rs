@@ -10,14 +10,15 @@ use crate::consent::{
     Answer, Ask, AskStatement, GrantStatement, Narrowing, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Use,
     Voucher,
 };
+use crate::recovery::{GuardedStatement, RecoveryFault, RecoveryStart, Released, SetGuardians};
 use crate::sign::{Message, Signed, verify};
 use crate::{
-    AskId, DeviceKey, Digest, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, Signature, SubjectId, UnixSeconds,
-    limits, roster::Roster,
+    AskId, DeviceKey, Digest, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, RecoveryName, Signature, SubjectId,
+    UnixSeconds, limits, roster::Roster,
 };
 
 /// Version of every message in this module.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// What a device asks of the three nodes. Signed by `device`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -98,6 +99,30 @@ pub enum Action {
     Use(Use),
     /// The operators change the rules. Anybody may bring it: the signatures inside count.
     Charter(SignedCharter),
+    /// These are my guardians from now on.
+    SetGuardians(SetGuardians),
+    /// Guardians have approved this device: make it mine after the delay.
+    StartRecovery(RecoveryStart),
+    /// As the member's present device: no.
+    VetoRecovery {
+        /// Which.
+        recovery: OperationId,
+    },
+    /// The delay is over: this device becomes the member's, the old one ends everywhere at once.
+    FinishRecovery {
+        /// Which.
+        recovery: OperationId,
+    },
+    /// Where do recoveries of this name stand?
+    Recovery {
+        /// Whose.
+        name: RecoveryName,
+    },
+    /// As the device that a recovery made the member's: give me what is kept for me.
+    Release {
+        /// Which recovery.
+        recovery: OperationId,
+    },
 }
 
 /// A shared template with the member's consent to one use of it.
@@ -148,12 +173,22 @@ impl Action {
             Self::Answer(Answer { reply: Reply::Approve { submission, .. }, .. }) | Self::Use(Use { submission, .. }) => {
                 submission.as_ref()
             }
+            Self::StartRecovery(start) => start.submission.as_ref(),
             _ => None,
         }
     }
     /// Whether all three nodes decide it together; else each node answers for itself.
     pub fn is_decided(&self) -> bool {
-        !matches!(self, Self::Status | Self::Inspect { .. } | Self::Outcome { .. } | Self::See { .. } | Self::Events { .. })
+        !matches!(
+            self,
+            Self::Status
+                | Self::Inspect { .. }
+                | Self::Outcome { .. }
+                | Self::See { .. }
+                | Self::Events { .. }
+                | Self::Recovery { .. }
+                | Self::Release { .. }
+        )
     }
     /// Plain name, for metrics and people.
     pub fn name(&self) -> &'static str {
@@ -175,6 +210,12 @@ impl Action {
             Self::Ask(_) => "ask",
             Self::Use(_) => "use",
             Self::Charter(_) => "charter",
+            Self::SetGuardians(_) => "set-guardians",
+            Self::StartRecovery(_) => "start-recovery",
+            Self::VetoRecovery { .. } => "veto-recovery",
+            Self::FinishRecovery { .. } => "finish-recovery",
+            Self::Recovery { .. } => "recovery",
+            Self::Release { .. } => "release",
         }
     }
 }
@@ -273,6 +314,39 @@ pub enum Outcome {
         /// Their number.
         version: u64,
     },
+    /// The guardians are as the member wants them.
+    GuardiansSet {
+        /// Counts the member's changes, from 1.
+        version: u32,
+        /// From when on all of it holds: at once, or after the time that new guardians need to count.
+        settled_at: UnixSeconds,
+    },
+    /// A recovery waits; its id is the operation's.
+    RecoveryStarted {
+        /// From when on it can be finished.
+        opens_at: UnixSeconds,
+        /// Whether the old device can say no.
+        can_veto: bool,
+    },
+    /// A recovery did not begin.
+    RecoveryRefused {
+        /// Why.
+        fault: RecoveryFault,
+    },
+    /// The old device said no.
+    RecoveryVetoed {
+        /// Which.
+        recovery: OperationId,
+    },
+    /// The asking device is the member's; the shield is up, so that grants wait for the member to pick.
+    Recovered {
+        /// Who.
+        member: MemberId,
+        /// The device before, which is nobody's any more.
+        former: DeviceKey,
+        /// Grants suspended.
+        grants: u32,
+    },
 }
 
 impl Outcome {
@@ -294,6 +368,11 @@ impl Outcome {
             Self::Shielded { .. } => "shielded",
             Self::Unshielded { .. } => "unshielded",
             Self::CharterAdopted { .. } => "charter-adopted",
+            Self::GuardiansSet { .. } => "guardians-set",
+            Self::RecoveryStarted { .. } => "recovery-started",
+            Self::RecoveryRefused { .. } => "recovery-refused",
+            Self::RecoveryVetoed { .. } => "recovery-vetoed",
+            Self::Recovered { .. } => "recovered",
         }
     }
 }
@@ -382,6 +461,12 @@ pub struct Statement {
     pub ask: Option<AskStatement>,
     /// Answer to `Events`, oldest first; ask again after the last one's batch until none come.
     pub events: Vec<Event>,
+    /// Answer to `Recovery`; absent when no member has this name.
+    pub guarded: Option<GuardedStatement>,
+    /// Answer to `Release`.
+    pub released: Option<Released>,
+    /// Since when the asking device is nobody's, because its member recovered to another.
+    pub replaced: Option<UnixSeconds>,
 }
 
 /// What a node knows of a relying party.
@@ -422,6 +507,10 @@ pub struct MemberStatement {
     pub grants: Vec<GrantStatement>,
     /// Questions of relying parties that wait for this member.
     pub asks: Vec<AskStatement>,
+    /// Guardians and recoveries; absent while there never were guardians.
+    pub guarded: Option<GuardedStatement>,
+    /// Devices that were the member's before a recovery, the last first.
+    pub former: Vec<DeviceKey>,
 }
 
 /// What a node knows of one record.

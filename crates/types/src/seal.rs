@@ -99,6 +99,11 @@ pub const SHARE: &str = "trust-commons/v1/seal/share";
 /// Purpose of an inspection sealed to a member.
 pub const INSPECTION: &str = "trust-commons/v1/seal/inspection";
 
+/// Purpose of a guardian's share sealed to the guardian.
+pub const GUARDIAN: &str = "trust-commons/v1/seal/guardian";
+/// Purpose of what a node gives to a device that recovered.
+pub const RELEASE: &str = "trust-commons/v1/seal/release";
+
 #[cfg(test)]
 mod tests {
     use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};

@@ -22,6 +22,9 @@ impl Case<'_> {
     pub(super) fn enrol(&self, submission: &Submission) -> Result<Permit, Refusal> {
         self.submission(submission, Act::Enrolment)?;
         let Some(member) = &self.facts.signer else {
+            ensure(!self.facts.former_device, Rule::DeviceTaken, || {
+                "this device was a member's, who has recovered to another".to_owned()
+            })?;
             self.entry(&submission.vouchers)?;
             return Ok(Permit::Enrol { adds_modality: false });
         };

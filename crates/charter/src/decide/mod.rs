@@ -14,17 +14,19 @@
 mod ask;
 mod enrol;
 mod grant;
+mod recovery;
 mod submission;
 mod terms;
 
 use types::consent::{AskStatement, GrantStatement};
 use types::message::{Action, Request};
 use types::roster::Roster;
-use types::{DeviceKey, Digest, GrantId, MemberId, ProfileId, SubjectId, UnixSeconds};
+use types::{DeviceKey, Digest, GrantId, MemberId, ProfileId, RecoveryName, SubjectId, UnixSeconds};
 
 use crate::rule::{Permit, Refusal, Rule};
 use crate::{Act, Charter};
 
+pub use recovery::RecoveryFacts;
 pub use terms::permits_terms;
 
 /// What a node's state knows that a decision needs. Only what the action at hand concerns must be filled in.
@@ -44,6 +46,12 @@ pub struct Facts<'a> {
     pub vouching: Vec<(DeviceKey, MemberId)>,
     /// ShieldDown: the signer's suspended grants.
     pub suspended: Vec<GrantId>,
+    /// Recoveries: of the name, or of the signer.
+    pub recovery: Option<RecoveryFacts>,
+    /// SetGuardians: the name of the signer's recovery.
+    pub recovery_name: Option<RecoveryName>,
+    /// Enrol, StartRecovery, FinishRecovery: the signing device was a member's, before a recovery.
+    pub former_device: bool,
     /// How often what happened.
     pub counts: Counts,
 }
@@ -59,6 +67,9 @@ impl<'a> Facts<'a> {
             asked: None,
             vouching: Vec::new(),
             suspended: Vec::new(),
+            recovery: None,
+            recovery_name: None,
+            former_device: false,
             counts: Counts::default(),
         }
     }
@@ -140,6 +151,13 @@ pub fn decide(charter: &Charter, facts: &Facts<'_>, request: &Request, now: Unix
         Action::Use(usage) => case.use_grant(usage),
         Action::ShieldUp => case.signer().map(|_| Permit::RaiseShield),
         Action::ShieldDown { restore } => case.shield_down(restore),
+        Action::SetGuardians(set) => case.set_guardians(set),
+        Action::StartRecovery(start) => case.start_recovery(start),
+        Action::VetoRecovery { recovery } => case.veto_recovery(*recovery),
+        Action::FinishRecovery { recovery } => case.finish_recovery(*recovery),
+        // Whoever knows the name may know where its recoveries stand.
+        Action::Recovery { .. } => Ok(Permit::Tell),
+        Action::Release { recovery } => case.release(*recovery),
         Action::Charter(signed) => match charter.adopts(signed, facts.roster) {
             Ok(next) => Ok(Permit::AdoptCharter(Box::new(next))),
             Err(error) => refuse(Rule::CharterInvalid, error.to_string()),

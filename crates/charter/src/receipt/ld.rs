@@ -113,6 +113,8 @@ struct Event<'a> {
     party: Option<&'a PartyId>,
     /// A measurement of a body is processed.
     biometric: bool,
+    /// It is about guardians or a recovery.
+    guardians: bool,
     /// Absent when it lasts until the member does something else.
     until: Option<UnixSeconds>,
     /// It is the relying party that speaks: it asks for consent.
@@ -130,10 +132,14 @@ const OWN: Event<'static> = Event {
     terms: None,
     party: None,
     biometric: true,
+    guardians: false,
     until: None,
     requested: false,
     said_at: None,
 };
+
+/// About guardians or a recovery; no measurement of a body.
+const GUARDED: Event<'static> = Event { processing: &["dpv:Use"], biometric: false, guardians: true, ..OWN };
 
 /// What is done to tell a relying party of a membership.
 const CONFIRMED: &[&str] = &["dpv:Use", "dpv:Disclose"];
@@ -175,7 +181,16 @@ impl<'a> Event<'a> {
                     ..Self::standing(given, "dpv:ConsentGiven")
                 }
             }
+            Action::SetGuardians(_) => Self { processing: &["dpv:Store"], ..GUARDED },
+            Action::StartRecovery(start) => match &start.submission {
+                Some(submission) => Self { guardians: true, ..Self::own(submission) },
+                None => GUARDED,
+            },
+            Action::VetoRecovery { .. } => Self { state: "dpv:ConsentRefused", ..GUARDED },
+            Action::FinishRecovery { .. } => Self { state: "dpv:RenewedConsentGiven", ..GUARDED },
             Action::Charter(_)
+            | Action::Recovery { .. }
+            | Action::Release { .. }
             | Action::Status
             | Action::Inspect { .. }
             | Action::Outcome { .. }
@@ -207,6 +222,7 @@ impl<'a> Event<'a> {
             terms: Some(terms),
             party: Some(&terms.party),
             biometric,
+            guardians: false,
             until: Some(terms.expires_at),
             requested: false,
             said_at: None,
@@ -294,6 +310,10 @@ fn personal_data(roster: &Roster, event: &Event<'_>) -> Vec<Value> {
             let label = format!("a {} template, split into shares that no node can read alone", profile.id);
             entry("dpv:SpecialCategoryPersonalData", broader, label)
         }));
+    }
+    if event.guardians {
+        let label = "which keys speak for the member when a device is lost; not who holds them".to_owned();
+        data.push(entry("dpv:PersonalData", vec!["pd:Identifying"], label));
     }
     if event.party.is_some() || data.is_empty() {
         let label = "the name by which the relying party, and no other, knows the member".to_owned();
@@ -407,6 +427,11 @@ fn title(action: &Action, outcome: &Outcome) -> &'static str {
         (_, Outcome::Shielded { .. }) => "The shield went up: every grant is suspended",
         (_, Outcome::Unshielded { .. }) => "The shield came down",
         (_, Outcome::CharterAdopted { .. }) => "The rules changed",
+        (_, Outcome::GuardiansSet { .. }) => "The member named guardians",
+        (_, Outcome::RecoveryStarted { .. }) => "A recovery to a new device began",
+        (_, Outcome::RecoveryRefused { .. }) => "A recovery was tried and did not begin",
+        (_, Outcome::RecoveryVetoed { .. }) => "The member's device said no to a recovery",
+        (_, Outcome::Recovered { .. }) => "A new device is the member's; the one before is nobody's",
     }
 }
 

@@ -119,6 +119,7 @@ pub(crate) fn document(roster: &Roster) -> Document {
         retention: Retention { outcomes_days: 30, uses_days: 365 },
         rates: Rates { verifications_per_hour: 20, asks_per_member_per_day: 3 },
         answers: Answers::fixed(),
+        recovery: None,
         controllers: vec![Controller { name: "River Trust".to_owned(), contact: "dpo@river.example".to_owned() }],
         modalities: vec![modality("face-512"), modality("voice-512")],
         stations: Vec::new(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use client::logs::Look;
-use client::request::trace_key;
 use serde_json::{Value, json};
 
 use crate::commands::followed::Followed;
@@ -44,7 +43,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     let spinner = context.out.spinner("Reading the three logs");
     let Look { following, new, problems: in_logs } = client.follow(&followed.following).await;
     spinner.finish_and_clear();
-    let trace = trace_key(&device);
+    let trace = client.trace(&device);
     let mine = new.iter().filter(|(index, entry)| entry.concerns(&trace, *index));
     followed.mine.extend(mine.map(|(index, entry)| (*index, entry.clone())));
     followed.following = following;

@@ -385,6 +385,8 @@ impl Fake {
             shield: (lie != Lie::KeepsShieldDown).then_some(NOW),
             grants: Vec::new(),
             asks: Vec::new(),
+            guarded: None,
+            former: Vec::new(),
         };
         let mut statement = Statement {
             version: VERSION,
@@ -397,6 +399,9 @@ impl Fake {
             party: None,
             ask: None,
             events: self.events_for(lie, request),
+            guarded: None,
+            released: None,
+            replaced: None,
             member: self.member.then_some(member),
         };
         match lie {

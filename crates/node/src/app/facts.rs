@@ -3,9 +3,12 @@
 //! Asked twice: at admission, by this node's clock and all that it knows, so that hopeless requests go no further; and when a
 //! batch is planned, at the head of the chain and at the batch's time, where all nodes see the same. The second counts.
 
-use charter::{AskFacts, AskedFacts, Charter, Counts, Facts, GrantFacts, MemberFacts, Permit, Refusal, Rule, decide};
+use charter::{
+    AskFacts, AskedFacts, Charter, Counts, Facts, GrantFacts, MemberFacts, Permit, RecoveryFacts, Refusal, Rule, decide,
+};
 use types::consent::{Answer, Reply};
 use types::message::{Action, Request, Submission};
+use types::recovery::RecoveryStart;
 use types::roster::Roster;
 use types::{DeviceKey, GrantId, MemberId, PartyId, ProfileId, SubjectId, TraceKey, UnixSeconds, limits};
 
@@ -72,13 +75,17 @@ impl State<'_> {
     ) -> Result<Judged, Error> {
         let mut facts = Facts::nothing(self.roster);
         let (mut grant, mut ask, mut subject, mut cut) = (None, None, None, (0, 0));
-        let signs_as_member = !matches!(request.action, Action::Ask(_) | Action::Use(_) | Action::Charter(_));
+        let signs_as_member =
+            !matches!(request.action, Action::Ask(_) | Action::Use(_) | Action::Charter(_) | Action::Recovery { .. });
         let signer = if signs_as_member { self.store.member(&request.device).await? } else { None };
         facts.signer = signer.as_ref().map(|row| member_facts(row, shields));
         let mut concerned = signer;
         let name = |row: &MemberRow, party: &PartyId| row.trace.as_ref().or(trace).map(|trace| trace.subject(party));
         match &request.action {
-            Action::Enrol(submission) => facts.vouching = self.vouching(submission).await?,
+            Action::Enrol(submission) => {
+                facts.former_device = self.store.replaced(&request.device).await?.is_some();
+                facts.vouching = self.vouching(submission).await?;
+            }
             Action::Verify(_) => facts.counts = self.comparisons(concerned.as_ref(), now).await?,
             Action::Grant(standing) => {
                 subject = concerned.as_ref().and_then(|row| name(row, &standing.terms.party));
@@ -121,15 +128,33 @@ impl State<'_> {
                 facts.asked = concerned.as_ref().map(asked);
             }
             Action::ShieldUp => {
-                if let Some(row) = &concerned {
-                    let (_, active) = self.store.grant_counts(&row.member, now).await?;
-                    cut = (small(active), small(self.store.asks_waiting(&row.member, now).await?));
-                }
+                cut = self.cut(concerned.as_ref(), now).await?;
             }
             Action::ShieldDown { .. } => {
                 if let Some(row) = &concerned {
                     facts.suspended = self.store.suspended(&row.member).await?;
                 }
+            }
+            Action::SetGuardians(_) => {
+                let trace = concerned.as_ref().and_then(|row| row.trace.as_ref()).or(trace);
+                facts.recovery_name = trace.map(TraceKey::recovery);
+                facts.recovery = self.recovery(concerned.as_ref(), shields, now).await?;
+            }
+            Action::VetoRecovery { .. } | Action::Release { .. } => {
+                facts.recovery = self.recovery(concerned.as_ref(), shields, now).await?;
+            }
+            Action::StartRecovery(RecoveryStart { name, .. }) => {
+                facts.former_device = self.store.replaced(&request.device).await?.is_some();
+                concerned = self.member(self.store.guarded_by(name).await?).await?;
+                facts.counts = self.comparisons(concerned.as_ref(), now).await?;
+                facts.recovery = self.recovery(concerned.as_ref(), shields, now).await?;
+            }
+            Action::FinishRecovery { recovery } => {
+                facts.former_device = self.store.replaced(&request.device).await?.is_some();
+                let found = self.store.recovery(recovery).await?;
+                concerned = self.member(found.map(|(member, _)| member)).await?;
+                cut = self.cut(concerned.as_ref(), now).await?;
+                facts.recovery = self.recovery(concerned.as_ref(), shields, now).await?;
             }
             _ => {}
         }
@@ -138,7 +163,7 @@ impl State<'_> {
             facts.grant = Some(GrantFacts { statement: row.statement.clone(), meaning: row.meaning, giver });
         }
         let permit = match decide(self.charter, &facts, request, now) {
-            Err(_) if self.lawless => lawless(request, grant.as_ref())?,
+            Err(_) | Ok(Permit::RefuseRecovery { .. }) if self.lawless => lawless(request, grant.as_ref())?,
             decided => decided.map_err(|refusal| refused(refusal, request))?,
         };
         Ok(Judged { permit, concerned, subject, grant, ask, cut })
@@ -153,6 +178,33 @@ impl State<'_> {
             }
         }
         Ok(members)
+    }
+
+    /// Grants and asks that a shield takes.
+    async fn cut(self, member: Option<&MemberRow>, now: UnixSeconds) -> Result<(u32, u32), Error> {
+        let Some(row) = member else { return Ok((0, 0)) };
+        let (_, active) = self.store.grant_counts(&row.member, now).await?;
+        Ok((small(active), small(self.store.asks_waiting(&row.member, now).await?)))
+    }
+
+    async fn member(self, id: Option<MemberId>) -> Result<Option<MemberRow>, Error> {
+        match id {
+            Some(id) => self.store.member_by_id(&id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn recovery(
+        self,
+        member: Option<&MemberRow>,
+        shields: Shields,
+        now: UnixSeconds,
+    ) -> Result<Option<RecoveryFacts>, Error> {
+        let Some(row) = member else { return Ok(None) };
+        let Some(guarded) = self.store.guarded(&row.member, now).await? else { return Ok(None) };
+        let faults_last_day = usize::try_from(self.store.recovery_faults(&row.member, now).await?).unwrap_or(usize::MAX);
+        let (guarding, recoveries) = (guarded.guarding, guarded.recoveries);
+        Ok(Some(RecoveryFacts { member: member_facts(row, shields), guarding, recoveries, faults_last_day }))
     }
 
     async fn comparisons(self, member: Option<&MemberRow>, now: UnixSeconds) -> Result<Counts, Error> {
@@ -177,10 +229,7 @@ impl State<'_> {
     }
 
     async fn known_as(self, party: &PartyId, subject: &SubjectId) -> Result<Option<MemberRow>, Error> {
-        match self.store.subject(party, subject).await? {
-            Some(member) => self.store.member_by_id(&member).await,
-            None => Ok(None),
-        }
+        self.member(self.store.subject(party, subject).await?).await
     }
 }
 
@@ -205,9 +254,11 @@ impl Judged {
             return Unsettled::Clear;
         }
         match self.permit {
-            Permit::Enrol { .. } | Permit::Verify | Permit::CreateGrant { .. } | Permit::ApproveAsk { .. } => {
-                Unsettled::Refused(shielded())
-            }
+            Permit::Enrol { .. }
+            | Permit::Verify
+            | Permit::CreateGrant { .. }
+            | Permit::ApproveAsk { .. }
+            | Permit::SetGuardians { .. } => Unsettled::Refused(shielded()),
             Permit::UseGrant { .. } => Unsettled::Refused(not_active()),
             Permit::OpenAsk | Permit::DeclineAsk | Permit::LowerShield { .. } => Unsettled::Wait,
             _ => Unsettled::Clear,
@@ -249,13 +300,18 @@ fn refused(refusal: Refusal, request: &Request) -> Error {
     }
 }
 
-/// What a node under test invents in place of a refusal: the use of whatever grant it finds.
+/// What a node under test invents in place of a refusal: the use of whatever grant it finds, a recovery by whoever asks.
 fn lawless(request: &Request, grant: Option<&GrantRow>) -> Result<Permit, Error> {
     match (&request.action, grant) {
         (Action::Use(usage), Some(row)) => {
             let (uses_left_after, compares) = (row.statement.uses_left.saturating_sub(1), usage.submission.is_some());
             Ok(Permit::UseGrant { grant: usage.grant, uses_left_after, compares })
         }
+        (Action::StartRecovery(start), _) => {
+            let (approvals, compares, can_veto) = (u8::MAX, start.submission.is_some(), false);
+            Ok(Permit::StartRecovery { approvals, compares, can_veto, opens_at: 0, closes_at: i64::MAX.cast_unsigned() })
+        }
+        (Action::FinishRecovery { recovery }, _) => Ok(Permit::FinishRecovery { recovery: *recovery }),
         _ => Err(not_active()),
     }
 }

@@ -41,12 +41,18 @@ impl Public {
             Action::ShieldUp => of_terms(Kind::ShieldUp, None),
             Action::ShieldDown { .. } => of_terms(Kind::ShieldDown, None),
             Action::Charter(_) => of_terms(Kind::Charter, None),
+            Action::SetGuardians(_) => of_terms(Kind::Guardians, None),
+            Action::StartRecovery(_) | Action::VetoRecovery { .. } | Action::FinishRecovery { .. } => {
+                of_terms(Kind::Recovery, None)
+            }
             // Each node answers these for itself; none is ever decided.
             Action::Status
             | Action::Inspect { .. }
             | Action::Outcome { .. }
             | Action::See { .. }
-            | Action::Events { .. } => of_terms(Kind::Administrative, None),
+            | Action::Events { .. }
+            | Action::Recovery { .. }
+            | Action::Release { .. } => of_terms(Kind::Administrative, None),
         }
     }
 }

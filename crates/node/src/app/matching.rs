@@ -28,7 +28,7 @@ use super::pending::{Operation, Task};
 pub(crate) struct Planned {
     /// What was asked.
     pub(crate) operation: Arc<Operation>,
-    /// For a comparison: the slot of the record to compare with.
+    /// For a comparison: the slot of the record to compare with; absent when nothing is to be compared.
     pub(crate) slot: Option<u32>,
     /// For a withdrawal: the records to erase.
     pub(crate) records: Vec<(types::ProfileId, u32)>,
@@ -107,7 +107,9 @@ impl Run {
             match (&planned.operation.task, valid.get(position).copied().flatten()) {
                 (Task::Enrol(_, input), Some(true)) => newcomers.push((position, self.shares(input, matching))),
                 (Task::Verify(_, input), Some(true)) => {
-                    claims.push((position, probe_share(self.node, input, matching), planned.slot.ok_or(Failure::Broken)?));
+                    if let Some(slot) = planned.slot {
+                        claims.push((position, probe_share(self.node, input, matching), slot));
+                    }
                 }
                 _ => {}
             }

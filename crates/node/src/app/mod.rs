@@ -212,9 +212,7 @@ impl App {
     pub async fn statement(&self, signed: Signed<Request>) -> Result<Vec<u8>, Error> {
         let core = &self.0.core;
         let request = &signed.message;
-        let told =
-            matches!(request.action, Action::Status | Action::Inspect { .. } | Action::See { .. } | Action::Events { .. });
-        if !told {
+        if request.action.is_decided() || matches!(request.action, Action::Outcome { .. }) {
             return Err(Error::WrongAction { action: request.action.name() });
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;

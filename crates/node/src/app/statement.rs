@@ -10,6 +10,7 @@ use types::message::{
     Action, Event, MemberStatement, PartyStatement, RecordStatement, Request, ShareSample, SignedStatement, Statement,
     VERSION,
 };
+use types::recovery::{GuardedStatement, Released};
 use types::sign::Message as _;
 use types::{Digest, NodeId, UnixSeconds, limits, seal};
 
@@ -33,7 +34,7 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
     let now = config.clock.now();
     let member = match request.action {
         // Whoever looks at one ask, or at their past, needs not all the rest.
-        Action::See { .. } | Action::Events { .. } => None,
+        Action::See { .. } | Action::Events { .. } | Action::Recovery { .. } | Action::Release { .. } => None,
         _ => member(core, request, reply_key.is_some(), now).await?,
     };
     let statement = Statement {
@@ -48,10 +49,17 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
         party: party(core, &rules, request, now).await?,
         ask: ask(core, &rules, request, now).await?,
         events: events(core, request).await?,
+        guarded: guarded(core, request, now).await?,
+        released: None,
+        replaced: core.store.replaced(&request.device).await?,
     };
+    let (statement, to) = release(core, &rules, request, statement).await?;
     let bytes = SignedStatement::new(statement, &config.signing_key).to_bytes();
     match reply_key {
-        None => Ok(bytes),
+        None => match to {
+            Some(key) => Ok(seal::seal(&key, seal::RELEASE, &digest, &bytes, &mut generator()?)?),
+            None => Ok(bytes),
+        },
         Some(key) => Ok(seal::seal(key, seal::INSPECTION, &digest, &bytes, &mut generator()?)?),
     }
 }
@@ -71,6 +79,31 @@ async fn events(core: &Core, request: &Request) -> Result<Vec<Event>, Error> {
     let Action::Events { after_batch } = request.action else { return Ok(Vec::new()) };
     let member = core.store.member(&request.device).await?.ok_or(Error::UnknownMember)?;
     core.store.events(&member.member, after_batch).await
+}
+
+/// Answer to `Recovery`.
+async fn guarded(core: &Core, request: &Request, now: UnixSeconds) -> Result<Option<GuardedStatement>, Error> {
+    let Action::Recovery { name } = &request.action else { return Ok(None) };
+    match core.store.guarded_by(name).await? {
+        Some(member) => core.store.guarded(&member, now).await,
+        None => Ok(None),
+    }
+}
+
+/// Answer to `Release`: what is kept for the member, and the key of the new device to which it is sealed. Decided by what this node
+/// has committed: the recovery is finished, and it made this device the member's.
+async fn release(
+    core: &Core,
+    rules: &Rules,
+    request: &Request,
+    statement: Statement,
+) -> Result<(Statement, Option<[u8; 32]>), Error> {
+    let Action::Release { recovery } = &request.action else { return Ok((statement, None)) };
+    let judged = State::of(core, rules).judge(request, None, Shields::Known, statement.at).await?;
+    let row = judged.concerned.ok_or(Error::UnknownMember)?;
+    let (_, key) = core.store.recovery(recovery).await?.ok_or(Error::UnknownMember)?;
+    let released = Released { member: row.member, trace: row.trace };
+    Ok((Statement { released: Some(released), ..statement }, Some(key)))
 }
 
 /// For a relying party of the charter in force: its own side.
@@ -117,8 +150,11 @@ async fn told(
     records: Vec<RecordStatement>,
     now: UnixSeconds,
 ) -> Result<MemberStatement, Error> {
-    let metadata_bytes =
-        core.store.metadata_bytes(&request.device).await? + core.store.consent_bytes(&member.member).await?;
+    let metadata_bytes = core.store.metadata_bytes(&request.device).await?
+        + core.store.consent_bytes(&member.member).await?
+        + core.store.recovery_bytes(&member.member).await?;
+    let guarded = core.store.guarded(&member.member, now).await?;
+    let former = core.store.former_devices(&member.member).await?;
     // A shield that only this node knows holds here all the same: nothing of the member's can be used, nobody asks.
     let shield = member.shield.into_iter().chain(member.unsettled).min();
     let grants = core.store.grants(&member.member, now).await?.into_iter().map(|row| row.statement);
@@ -128,7 +164,7 @@ async fn told(
     };
     let (grants, asks) = (fitting(grants), fitting(asks.into_iter().map(|row| row.statement)));
     let (member, since) = (member.member, member.since);
-    Ok(MemberStatement { member, since, records, metadata_bytes, shield, grants, asks })
+    Ok(MemberStatement { member, since, records, metadata_bytes, shield, grants, asks, guarded, former })
 }
 
 /// Nothing when a record is not where it was.

@@ -45,6 +45,12 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(asked))
         .routes(routes!(events))
         .routes(routes!(adopt))
+        .routes(routes!(set_guardians))
+        .routes(routes!(start_recovery))
+        .routes(routes!(veto_recovery))
+        .routes(routes!(finish_recovery))
+        .routes(routes!(recovery))
+        .routes(routes!(release))
         .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
@@ -60,7 +66,7 @@ const TILES: &str = "/log/tile";
 
 /// The same path as a constant, for figures.
 pub(super) fn known(path: &str) -> &'static str {
-    const PATHS: [&str; 27] = [
+    const PATHS: [&str; 33] = [
         "/v1/enrolments",
         "/v1/verifications",
         "/v1/withdrawals",
@@ -78,6 +84,12 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/asked",
         "/v1/events",
         "/v1/charters",
+        "/v1/guardians",
+        "/v1/recoveries",
+        "/v1/recovery-vetoes",
+        "/v1/recovery-ends",
+        "/v1/recovery",
+        "/v1/releases",
         "/v1/charter",
         "/v1/commons",
         "/v1/log",
@@ -293,6 +305,52 @@ async fn events(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>,
     responses((status = 200, description = "In force on all three nodes from the next batch on", body = DecisionBody)))]
 async fn adopt(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
     decide(&api, asked.for_action(|a| matches!(a, Action::Charter(_)))?).await
+}
+
+/// Guardians: these are mine from now on
+#[utoipa::path(post, path = "/v1/guardians", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "Kept on all three nodes", body = DecisionBody)))]
+async fn set_guardians(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::SetGuardians(_)))?).await
+}
+
+/// Recover: guardians have approved this device
+///
+/// With a share where a fresh sample is compared with the member's record. Send it to all three nodes. It waits for its delay.
+#[utoipa::path(post, path = "/v1/recoveries", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "It waits, or did not begin", body = DecisionBody)))]
+async fn start_recovery(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::StartRecovery(_)))?).await
+}
+
+/// Veto: as the member's present device, say no to a recovery
+#[utoipa::path(post, path = "/v1/recovery-vetoes", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "Over on all three nodes", body = DecisionBody)))]
+async fn veto_recovery(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::VetoRecovery { .. }))?).await
+}
+
+/// Finish: the delay is over, this device becomes the member's
+#[utoipa::path(post, path = "/v1/recovery-ends", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "The old device is nobody's on all three nodes", body = DecisionBody)))]
+async fn finish_recovery(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::FinishRecovery { .. }))?).await
+}
+
+/// Recovery: where do recoveries of this name stand?
+#[utoipa::path(post, path = "/v1/recovery", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement", body = StatementBody)))]
+async fn recovery(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Recovery { .. }))?).await
+}
+
+/// Release: give the recovered member's device what this node keeps for it
+///
+/// The answer is sealed to the key with which the recovery began.
+#[utoipa::path(post, path = "/v1/releases", tag = "recovery", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement, sealed", body = StatementBody)))]
+async fn release(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Release { .. }))?).await
 }
 
 /// Shield up: suspend every grant, refuse every pending request, at once

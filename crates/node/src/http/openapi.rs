@@ -21,6 +21,7 @@ use utoipa::openapi::{Content, Ref, Response};
     tags(
         (name = "members", description = "Signed by a member's device"),
         (name = "parties", description = "Signed by a relying party's key, as the charter names it"),
+        (name = "recovery", description = "Guardians, and a new device that becomes a member's"),
         (name = "commons", description = "Public facts, and the rules"),
         (name = "log", description = "The transparency log: C2SP formats, for members, monitors and witnesses"),
         (name = "operators", description = "For monitoring; no personal data")
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn every_call_is_described_and_counted_by_name() {
         let paths: Vec<String> = document().paths.paths.keys().cloned().collect();
-        assert_eq!(paths.len(), 26, "{paths:?}");
+        assert_eq!(paths.len(), 32, "{paths:?}");
         for path in paths {
             assert_ne!(super::super::calls::known(&path), "other", "{path}");
         }

@@ -5,8 +5,12 @@ use tlog::Peaks;
 use tlog::merkle::leaf_hash;
 use types::consent::{Ask, SignedCharter, Terms};
 use types::message::{Certificate, Decision};
+use types::recovery::Guarding;
 use types::sign::Message as _;
-use types::{AskId, DeviceKey, Digest, GrantId, MemberId, ProfileId, Signature, SubjectId, TraceKey, UnixSeconds};
+use types::{
+    AskId, DeviceKey, Digest, GrantId, MemberId, OperationId, ProfileId, RecoveryName, Signature, SubjectId, TraceKey,
+    UnixSeconds,
+};
 
 use super::ShareRef;
 use crate::Error;
@@ -164,6 +168,53 @@ pub enum Effect {
         /// The rules.
         charter: SignedCharter,
     },
+    /// A member's guardians are others from now on.
+    SetGuardians {
+        /// Whose.
+        member: MemberId,
+        /// How a new device asks for them.
+        name: RecoveryName,
+        /// All of them.
+        guarding: Guarding,
+    },
+    /// A recovery waits, named by the operation.
+    StartRecovery(NewRecovery),
+    /// A recovery did not begin; it counts.
+    RefuseRecovery {
+        /// Of whom.
+        member: MemberId,
+    },
+    /// A recovery ends by the old device's veto.
+    VetoRecovery {
+        /// Which.
+        recovery: OperationId,
+    },
+    /// The asking device becomes the member's, the one before nobody's; the shield goes up, other recoveries end.
+    Recover {
+        /// By which recovery.
+        recovery: OperationId,
+        /// Whose.
+        member: MemberId,
+    },
+}
+
+/// A recovery as it begins, to the device that asks.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NewRecovery {
+    /// Of whom.
+    pub member: MemberId,
+    /// To this key the end's gifts are sealed.
+    pub reply_key: [u8; 32],
+    /// How many guardians approved.
+    pub approvals: u8,
+    /// Whether a sample was compared, and matched.
+    pub compared: bool,
+    /// Whether the old device can say no.
+    pub can_veto: bool,
+    /// From when on it can be finished.
+    pub opens_at: UnixSeconds,
+    /// Until when.
+    pub closes_at: UnixSeconds,
 }
 
 /// A grant as it begins.
@@ -269,6 +320,8 @@ pub struct Newest {
 pub struct MemberRow {
     /// Who.
     pub member: MemberId,
+    /// Their device.
+    pub device: DeviceKey,
     /// Since when.
     pub since: UnixSeconds,
     /// Marks their log entries; absent when they enrolled before there was a log.

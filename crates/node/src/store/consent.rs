@@ -10,9 +10,9 @@ use types::message::{Certificate, Event as StatedEvent, Request};
 use types::sign::Signed;
 use types::{AskId, GrantId, MemberId, OperationId, PartyId, SubjectId, UnixSeconds, encode, limits};
 
-use super::Store;
 use super::batch::{AskCounts, AskRow, Batch, Effect, Entry, Event, GrantRow, NewGrant};
 use super::meta::{Tx, array, bytes, digest, number, signed};
+use super::{Store, recovery};
 use crate::Error;
 
 /// Upper bound of stored terms or of a stored ask.
@@ -44,6 +44,12 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certifi
     let operation = entry.decision.operation;
     match &entry.effect {
         Effect::None | Effect::Admit { .. } | Effect::Erase { .. } => Ok(()),
+        // `recovery` does these.
+        Effect::SetGuardians { .. }
+        | Effect::StartRecovery(_)
+        | Effect::RefuseRecovery { .. }
+        | Effect::VetoRecovery { .. }
+        | Effect::Recover { .. } => Ok(()),
         Effect::Grant(grant) => begin_grant(tx, batch.time, operation, grant).await,
         Effect::Narrow { grant, terms, uses_left } => {
             let spent = (*uses_left == 0).then(|| signed(batch.time));
@@ -106,7 +112,7 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certifi
 }
 
 /// A row that was there when the batch was planned is there when it is committed.
-fn one(rows: u64) -> Result<(), Error> {
+pub(super) fn one(rows: u64) -> Result<(), Error> {
     if rows == 1 { Ok(()) } else { Err(Error::Internal { what: "a decision changes the row it was made about" }) }
 }
 
@@ -162,7 +168,7 @@ async fn open_ask(
     Ok(())
 }
 
-async fn raise(
+pub(super) async fn raise(
     tx: &mut Tx<'_>,
     time: UnixSeconds,
     operation: OperationId,
@@ -248,7 +254,18 @@ pub(super) async fn keep(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certific
 
 /// Erases all that is kept of a member who leaves.
 pub(super) async fn forget_member(tx: &mut Tx<'_>, member: &MemberId) -> Result<(), Error> {
-    for table in ["grants", "subjects", "asks", "comparisons", "events", "shields"] {
+    for table in [
+        "grants",
+        "subjects",
+        "asks",
+        "comparisons",
+        "events",
+        "shields",
+        "guardians",
+        "recoveries",
+        "recovery_faults",
+        "former_devices",
+    ] {
         query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE member = ?")))
             .bind(bytes(&member.0))
             .execute(&mut **tx)
@@ -272,6 +289,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         query("DELETE FROM grants WHERE COALESCE(ended, expires) < ?").bind(before(uses_s)).execute(&mut *tx).await?;
+        recovery::forget(&mut tx, decided_at, uses_s).await?;
         query("DELETE FROM events WHERE forget_after < ?").bind(signed(decided_at)).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
@@ -283,7 +301,8 @@ impl Store {
     pub async fn is_taken(&self, operation: &OperationId) -> Result<bool, Error> {
         let row = query(
             "SELECT EXISTS (SELECT 1 FROM outcomes WHERE operation = ?1) OR EXISTS (SELECT 1 FROM grants WHERE id = ?1) \
-             OR EXISTS (SELECT 1 FROM asks WHERE id = ?1) OR EXISTS (SELECT 1 FROM comparisons WHERE operation = ?1)",
+             OR EXISTS (SELECT 1 FROM asks WHERE id = ?1) OR EXISTS (SELECT 1 FROM comparisons WHERE operation = ?1) \
+             OR EXISTS (SELECT 1 FROM recoveries WHERE id = ?1) OR EXISTS (SELECT 1 FROM recovery_faults WHERE operation = ?1)",
         )
         .bind(bytes(&operation.0))
         .fetch_one(&self.read)

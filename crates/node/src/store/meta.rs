@@ -11,7 +11,7 @@ use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signatu
 
 use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
 use super::slots::{leave, list_erasure, take, trim};
-use super::{ShareRef, VERSION, consent, log};
+use super::{ShareRef, VERSION, consent, log, recovery};
 use crate::Error;
 
 /// Upper bound of a stored batch: every decision with its effect and request, plus the frame around them.
@@ -112,6 +112,7 @@ pub(super) async fn commit(
         consent::keep(&mut tx, batch, entry, certificate).await?;
         apply(&mut tx, batch, entry).await?;
         consent::apply(&mut tx, batch, entry, certificate).await?;
+        recovery::apply(&mut tx, batch, entry).await?;
         let forget_after = match entry.effect {
             // Whoever has left is soon forgotten altogether.
             Effect::Erase { .. } => forget_after.min(batch.time.saturating_add(LEFT_S)),
@@ -236,7 +237,7 @@ pub(super) async fn member(pool: &SqlitePool, whose: Whose<'_>) -> Result<Option
     // One statement, so that a commit between two cannot show half of a change.
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT r.profile, r.slot, r.batch, r.since, m.member, m.since, m.trace, m.shield, \
-         (SELECT MIN(s.since) FROM shields s WHERE s.member = m.member) \
+         (SELECT MIN(s.since) FROM shields s WHERE s.member = m.member), m.device \
          FROM members m JOIN records r ON r.member = m.member WHERE m.{column} = ? ORDER BY r.profile"
     )))
     .bind(key)
@@ -251,8 +252,8 @@ pub(super) async fn member(pool: &SqlitePool, whose: Whose<'_>) -> Result<Option
     let trace = trace.map(|_| array(first, 6).map(TraceKey::from_random)).transpose()?;
     let time = |column| Ok::<_, Error>(first.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned));
     let (shield, unsettled) = (time(7)?, time(8)?);
-    let (member, since) = (MemberId(array(first, 4)?), number(first, 5)?);
-    Ok(Some(MemberRow { member, since, trace, shield, unsettled, records }))
+    let (member, device, since) = (MemberId(array(first, 4)?), DeviceKey(array(first, 9)?), number(first, 5)?);
+    Ok(Some(MemberRow { member, device, since, trace, shield, unsettled, records }))
 }
 
 pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {

@@ -33,6 +33,7 @@ mod inspect;
 mod log;
 mod map;
 mod meta;
+mod recovery;
 pub mod segment;
 mod slots;
 #[cfg(test)]
@@ -55,7 +56,8 @@ use types::{MemberId, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
 pub use batch::{
-    AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewGrant, Newest, RecordRow, Trail,
+    AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewGrant, NewRecovery, Newest, RecordRow,
+    Trail,
 };
 pub use inspect::Inspection;
 pub use log::Own;

@@ -126,9 +126,17 @@ fn act_in_words(action: &Action) -> &'static str {
         Action::Ask(_) => "A relying party asked",
         Action::Use(_) => "A relying party used a grant",
         Action::Charter(_) => "The rules changed",
-        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
-            "Somebody asked the nodes"
-        }
+        Action::SetGuardians(_) => "A member named guardians",
+        Action::StartRecovery(_) => "A new device began to recover a member",
+        Action::VetoRecovery { .. } => "A member's device said no to a recovery",
+        Action::FinishRecovery { .. } => "A new device became a member's",
+        Action::Status
+        | Action::Inspect { .. }
+        | Action::Outcome { .. }
+        | Action::See { .. }
+        | Action::Events { .. }
+        | Action::Recovery { .. }
+        | Action::Release { .. } => "Somebody asked the nodes",
     }
 }
 

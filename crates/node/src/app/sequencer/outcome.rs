@@ -6,6 +6,7 @@ use charter::Permit;
 use mpc::record::RecordShare;
 use types::consent::Terms;
 use types::message::{Action, Decision, Finding, Outcome, VERSION};
+use types::recovery::RecoveryFault;
 use types::{Digest, GrantId, MemberId, SubjectId, UnixSeconds};
 
 use super::Sequencer;
@@ -13,7 +14,7 @@ use crate::Error;
 use crate::app::link::{OperationRef, SessionId};
 use crate::app::logged::{self, Public};
 use crate::app::matching::{Planned, Verdict};
-use crate::store::{Batch, Effect, Entry, Event, NewGrant, OwnedShare, ShareRef, Trail};
+use crate::store::{Batch, Effect, Entry, Event, NewGrant, NewRecovery, OwnedShare, ShareRef, Trail};
 
 impl Sequencer {
     /// The decisions, and the shares to store in their order.
@@ -105,6 +106,11 @@ impl Sequencer {
                 let (member, asked_at) = (concerned()?.member, operation.signed.message.issued_at);
                 (Outcome::Unshielded { restored }, Effect::LowerShield { member, restore: restore.clone(), asked_at })
             }
+            permit @ (Permit::SetGuardians { .. }
+            | Permit::StartRecovery { .. }
+            | Permit::RefuseRecovery { .. }
+            | Permit::VetoRecovery { .. }
+            | Permit::FinishRecovery { .. }) => recovery(planned, permit, &verdict)?,
             Permit::AdoptCharter(next) => {
                 let Action::Charter(signed) = operation.action() else { return Err(misfit()) };
                 let version = next.version();
@@ -126,8 +132,10 @@ impl Sequencer {
         }
     }
 
+    /// A member's id stays when their device changes.
     fn newcomer(&self, planned: &Planned) -> MemberId {
-        MemberId::derive(&self.core.commons, &planned.operation.device)
+        let known = planned.judged.concerned.as_ref().map(|row| row.member);
+        known.unwrap_or_else(|| MemberId::derive(&self.core.commons, &planned.operation.device))
     }
 
     fn admission(
@@ -160,6 +168,43 @@ impl Sequencer {
         let event = member.map(|member| Event { member, request: request(), forget_after: time.saturating_add(keep_s) });
         Trail { event, compared: judged.concerned.as_ref().filter(|_| compared).map(|row| row.member) }
     }
+}
+
+/// What follows from a step of a recovery, or from other guardians.
+fn recovery(planned: &Planned, permit: &Permit, verdict: &Verdict) -> Result<(Outcome, Effect), Error> {
+    let concerned = planned.judged.concerned.as_ref().ok_or(Error::Internal { what: "a permit is about a member" })?;
+    let member = concerned.member;
+    let refused = |fault| (Outcome::RecoveryRefused { fault }, Effect::RefuseRecovery { member });
+    Ok(match permit {
+        Permit::SetGuardians { name, guarding, settled_at } => {
+            let (version, settled_at) = (guarding.version, *settled_at);
+            let effect = Effect::SetGuardians { member, name: *name, guarding: guarding.clone() };
+            (Outcome::GuardiansSet { version, settled_at }, effect)
+        }
+        Permit::RefuseRecovery { fault } => refused(*fault),
+        Permit::StartRecovery { approvals, compares, can_veto, opens_at, closes_at } => {
+            let Action::StartRecovery(start) = planned.operation.action() else { return Err(misfit()) };
+            match verdict {
+                Verdict::Compared(false) => return Ok(refused(RecoveryFault::NoMatch)),
+                Verdict::Compared(true) => {}
+                _ if *compares => return Ok(refused(RecoveryFault::InvalidTemplate)),
+                _ => {}
+            }
+            let (approvals, compared, can_veto) = (*approvals, *compares, *can_veto);
+            let (opens_at, closes_at, reply_key) = (*opens_at, *closes_at, start.reply_key);
+            let new = NewRecovery { member, reply_key, approvals, compared, can_veto, opens_at, closes_at };
+            (Outcome::RecoveryStarted { opens_at, can_veto }, Effect::StartRecovery(new))
+        }
+        Permit::VetoRecovery { recovery } => {
+            let recovery = *recovery;
+            (Outcome::RecoveryVetoed { recovery }, Effect::VetoRecovery { recovery })
+        }
+        Permit::FinishRecovery { recovery } => {
+            let (former, grants) = (concerned.device, planned.judged.cut.0);
+            (Outcome::Recovered { member, former, grants }, Effect::Recover { recovery: *recovery, member })
+        }
+        _ => return Err(misfit()),
+    })
 }
 
 fn subject(planned: &Planned) -> Result<SubjectId, Error> {

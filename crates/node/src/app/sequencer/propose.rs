@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use charter::Permit;
 use mpc::Adder;
 use tokio_util::sync::CancellationToken;
 use types::message::Action;
@@ -120,6 +121,8 @@ impl Sequencer {
         let mut planned =
             Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace, judged: Arc::new(judged) };
         match (operation.action(), &operation.task) {
+            // Nothing is compared for who has too few guardians.
+            _ if matches!(planned.judged.permit, Permit::RefuseRecovery { .. }) => {}
             (_, Task::Verify(profile, _)) => match planned.judged.slot(profile) {
                 Some(slot) => planned.slot = Some(slot),
                 None => return Ok(Planning::Refuse(Error::UnknownMember)),

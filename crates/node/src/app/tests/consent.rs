@@ -111,7 +111,7 @@ impl Care {
     }
 
     /// All nodes start again, with the clocks and the patience that the world now says.
-    async fn restart(&mut self) {
+    pub(super) async fn restart(&mut self) {
         for node in NodeId::ALL {
             self.world.kill(node).await;
             self.world.start(node, |_| false).await;

@@ -12,7 +12,7 @@ use super::world::{Answers, Person, World, agreed, open};
 use crate::Error;
 use crate::app::faults::Point;
 
-const POINTS: [Point; 5] =
+pub(super) const POINTS: [Point; 5] =
     [Point::BeforePrepare, Point::AfterShares, Point::AfterPrepare, Point::AfterOneVote, Point::AfterCommit];
 
 /// A world with one member, in which `node` stops once at `point`.
@@ -40,7 +40,7 @@ async fn revive(world: &mut World, node: NodeId) {
 }
 
 /// Sends a call while `node` dies and returns.
-async fn send_through_crash(world: &mut World, call: &super::world::Call, node: NodeId) -> Answers {
+pub(super) async fn send_through_crash(world: &mut World, call: &super::world::Call, node: NodeId) -> Answers {
     let sending = {
         let apps = NodeId::ALL.map(|node| world.app(node).clone());
         let call = call.clone();
@@ -62,7 +62,7 @@ async fn send_through_crash(world: &mut World, call: &super::world::Call, node: 
 }
 
 /// All three say the same about an operation: the certificate, or that it was never decided.
-async fn fate(world: &mut World, person: &Person, call: &super::world::Call) -> Option<Outcome> {
+pub(super) async fn fate(world: &mut World, person: &Person, call: &super::world::Call) -> Option<Outcome> {
     let answers = world.outcome(person, call.signed.message.operation).await;
     if answers.iter().all(|answer| matches!(answer, Err(Error::NotFound))) {
         return None;
@@ -70,7 +70,7 @@ async fn fate(world: &mut World, person: &Person, call: &super::world::Call) -> 
     Some(agreed(&answers, &world.roster))
 }
 
-async fn chains_are_equal(world: &mut World) {
+pub(super) async fn chains_are_equal(world: &mut World) {
     let mut chains = Vec::new();
     for node in NodeId::ALL {
         world.kill(node).await;

@@ -6,6 +6,7 @@ mod lawless;
 mod network;
 mod post;
 mod publication;
+mod recovery;
 mod refusals;
 mod service;
 mod shield;

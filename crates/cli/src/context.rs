@@ -78,7 +78,19 @@ impl Context {
         let client = self.client()?;
         let key = self.member_key(create)?;
         let device = key.device(&client.commons().digest());
+        self.inherit(&client, &key, &device)?;
         Ok((client, device))
+    }
+
+    /// A device that came by recovery speaks under the names of the ones before.
+    pub(crate) fn inherit(&self, client: &NativeClient, key: &MemberKey, device: &SigningKey) -> Result<(), Failure> {
+        let path = self.home.inherited(&self.member, &client.commons().digest());
+        if let Some(bytes) = crate::commands::paper::read_sealed(&path, &key.files())? {
+            let bytes: Option<[u8; 32]> = bytes.as_slice().try_into().ok();
+            let torn = || Failure::input("this file is damaged", "run `commons recover finish` again").about(path.display());
+            client.inherit(types::sign::public_key(device), types::TraceKey::from_random(bytes.ok_or_else(torn)?));
+        }
+        Ok(())
     }
 
     /// This member's key. `create` makes one where there is none.

@@ -6,6 +6,10 @@
 //! |---|---|
 //! | `keys/NAME.key` | no (authenticated under the passphrase): make the key unusable |
 //! | `receipts/NAME/*.json` | no (three signatures inside): lose a proof |
+//! | `guardians/*/NAME.sealed` | no (sealed to the member's key): lose the names of one's guardians |
+//! | `guarded/NAME/*.share` | no (sealed to the guardian's key): lose a share; says nothing to who reads it |
+//! | `recovering/*/NAME.json` | no (ids only): forget which recovery to finish |
+//! | `inherited/*/NAME.sealed` | no (sealed to the member's key): lose the names that relying parties know, until it is released again |
 //! | `parties/NAME.key` | yes (not encrypted: a machine reads it): ask and use grants as that relying party |
 //! | `parties/NAME.receipts/*.json` | no (three signatures inside): lose a proof |
 //! | `charters/*/*.charter` | no (three signatures inside): lose an older version of the rules |
@@ -54,6 +58,22 @@ impl Home {
     }
     pub(crate) fn receipts(&self, member: &str) -> PathBuf {
         self.root.join("receipts").join(member)
+    }
+    /// A member's guardians, by the member's own words for them.
+    pub(crate) fn guardians(&self, member: &str, commons: &Digest) -> PathBuf {
+        self.root.join("guardians").join(short(commons)).join(format!("{member}.sealed"))
+    }
+    /// Shares that a guardian keeps for others.
+    pub(crate) fn guarded(&self, guardian: &str) -> PathBuf {
+        self.root.join("guarded").join(guardian)
+    }
+    /// The recovery to this device that waits.
+    pub(crate) fn recovering(&self, member: &str, commons: &Digest) -> PathBuf {
+        self.root.join("recovering").join(short(commons)).join(format!("{member}.json"))
+    }
+    /// What a recovered member's device inherited from the ones before.
+    pub(crate) fn inherited(&self, member: &str, commons: &Digest) -> PathBuf {
+        self.root.join("inherited").join(short(commons)).join(format!("{member}.sealed"))
     }
     pub(crate) fn parties(&self) -> PathBuf {
         self.root.join("parties")

@@ -3,6 +3,7 @@
 pub(crate) mod consent;
 pub(crate) mod party;
 pub(crate) mod proof;
+pub(crate) mod recovery;
 
 use std::path::PathBuf;
 
@@ -116,6 +117,12 @@ pub(crate) enum Command {
     Evidence(proof::Evidence),
     /// Vouch for a newcomer
     Vouch(consent::Vouch),
+    /// Who can help you to a new device when you lose yours
+    Guardians(recovery::Guardians),
+    /// Be a guardian: keep shares, approve a new device
+    Guardian(recovery::Guardian),
+    /// A new device takes the lost one's place; the old one can say no
+    Recover(recovery::Recover),
     /// As a relying party: ask, hear answers, use grants
     Party(party::Party),
     /// See it work: real photographs, three nodes, one minute
@@ -149,6 +156,9 @@ pub(crate) struct Dev {
     /// Match this modality profile, too (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Vec<PathBuf>,
+    /// How long a recovery waits here, in seconds; a real commons takes days
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub(crate) recovery_delay: u32,
 }
 
 /// What a template is made from.

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
     let spinner = context.out.spinner("Starting three nodes");
     let nodes = start(commons.nodes).await;
     let nodes = match nodes {
-        Ok(nodes) => match open_up(context, &nodes, &commons.roster, &folder).await {
+        Ok(nodes) => match open_up(context, &nodes, &commons.roster, (&folder, args.recovery_delay)).await {
             Ok(()) => nodes,
             Err(failure) => {
                 stop(nodes).await;
@@ -216,9 +216,14 @@ async fn start(configs: [(NodeConfig, Listeners); 3]) -> Result<Vec<Node>, Failu
 }
 
 /// Waits for the nodes, and gives them rules with relying parties.
-async fn open_up(context: &Context, nodes: &[Node], roster: &Roster, folder: &Path) -> Result<(), Failure> {
+async fn open_up(
+    context: &Context,
+    nodes: &[Node],
+    roster: &Roster,
+    (folder, recovery_delay_s): (&Path, u32),
+) -> Result<(), Failure> {
     ready(nodes).await?;
-    dev_rules::prepare(context, roster, folder).await
+    dev_rules::prepare(context, roster, folder, recovery_delay_s).await
 }
 
 async fn ready(nodes: &[Node]) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use charter::{Act, Charter, Document, Party, PurposeEntry};
+use charter::{Act, Charter, Document, Party, PurposeEntry, Recovery};
 use client::PartyKey;
 use client::native::NativeClient;
 use node::identity::Identity;
@@ -23,13 +23,18 @@ pub(crate) const MARKET: &str = "demo-market";
 pub(crate) const CLINIC: &str = "demo-clinic";
 
 /// Has the nodes adopt the demonstration's charter, unless one was adopted before.
-pub(crate) async fn prepare(context: &Context, roster: &Roster, folder: &Path) -> Result<(), Failure> {
+pub(crate) async fn prepare(
+    context: &Context,
+    roster: &Roster,
+    folder: &Path,
+    recovery_delay_s: u32,
+) -> Result<(), Failure> {
     let client = NativeClient::connect(roster.clone())?;
     if client.charter().await?.charter.version() > 0 {
         return Ok(());
     }
     let (market, clinic) = (key(context, MARKET)?, key(context, CLINIC)?);
-    let charter = Charter::new(document(roster, market.public(), clinic.public())?, roster)?;
+    let charter = Charter::new(document(roster, market.public(), clinic.public(), recovery_delay_s)?, roster)?;
     let document = CharterDocument(charter.bytes().to_vec());
     let sign_as = |node: NodeId| {
         let identity = Identity::load(&folder.join(format!("node-{node}")))
@@ -47,7 +52,7 @@ fn key(context: &Context, name: &str) -> Result<PartyKey, Failure> {
     if context.home.party_key(&id).exists() { context.party(Some(name)) } else { make_key(context, id) }
 }
 
-fn document(roster: &Roster, market: DeviceKey, clinic: DeviceKey) -> Result<Document, Failure> {
+fn document(roster: &Roster, market: DeviceKey, clinic: DeviceKey, recovery_delay_s: u32) -> Result<Document, Failure> {
     let default = Charter::default_for(roster);
     let mut document = default.document().clone();
     let (rations, care) = (Purpose::new("dpv:DeliveryOfGoods")?, Purpose::new("dpv:ServiceProvision")?);
@@ -55,6 +60,16 @@ fn document(roster: &Roster, market: DeviceKey, clinic: DeviceKey) -> Result<Doc
     document.previous = default.digest();
     "For trying out on one machine: open to everybody, with a market and a clinic that may ask."
         .clone_into(&mut document.summary);
+    // Short enough to try: a person must not wait a week here.
+    document.recovery = Some(Recovery {
+        need_least: 1,
+        delay_s: recovery_delay_s,
+        delay_without_sample_s: recovery_delay_s.saturating_mul(2),
+        delay_after_veto_s: recovery_delay_s.saturating_mul(2),
+        settle_s: recovery_delay_s,
+        finish_within_s: 7 * 86_400,
+        ..Recovery::default()
+    });
     document.rates.asks_per_member_per_day = 20;
     let purpose = |term: &Purpose, title: &str, text: &str, act| PurposeEntry {
         term: term.clone(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use client::native::NativeClient;
 use client::receipt::Kept;
-use client::request::trace_key;
 use client::{Error, Events};
 use ed25519_dalek::SigningKey;
 use types::message::{Action, Event};
@@ -61,6 +60,10 @@ pub(crate) async fn fetch(context: &Context, client: &NativeClient, device: &Sig
     let Events { events, silent, complaints } = told?;
     let mut history = local(context, client)?;
     (history.silent, history.complaints) = (silent, complaints);
+    // A receipt from before this device was the member's lacks the member's own mark: it is made again.
+    let own = client.trace(device) != client::request::trace_key(device);
+    let marked = |kept: &Kept| !own || kept.receipt.log_salt != client::receipt::NO_SALT || kept.summary.action == "ask";
+    history.receipts.retain(|(_, kept)| marked(kept));
     let known: Vec<OperationId> = history.receipts.iter().map(|(_, kept)| kept.summary.operation).collect();
     let mut origins: BTreeMap<[u8; 16], Event> =
         events.iter().map(|event| (event.request.message.operation.0, event.clone())).collect();
@@ -81,7 +84,7 @@ pub(crate) async fn fetch(context: &Context, client: &NativeClient, device: &Sig
         let salt = match &event.request.message.action {
             // An ask is entered in the logs under the asking party's mark.
             Action::Ask(_) => client::receipt::NO_SALT,
-            _ => trace_key(device).salt(decision.log_index),
+            _ => client.trace(device).salt(decision.log_index),
         };
         let origin = goes_back_to(&event.request.message.action).and_then(|id| origins.get(&id));
         let kept = Kept::new(roster, &rules, &event.request, &event.certificate, salt, origin)?;

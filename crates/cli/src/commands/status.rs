@@ -21,10 +21,16 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
         return Err(worst(&statements).into());
     }
     let member = statements.valid().find_map(|s| s.member.clone());
+    let replaced = statements.valid().find_map(|s| s.replaced);
+    if let Some(member) = &member {
+        super::guardians::warn(context, member, &device);
+    }
     let facts = json!({
         "commons": client.commons().roster().commons,
         "member": member.as_ref().map(|m| m.member),
         "agree": statements.agree(),
+        "replaced": replaced,
+        "recoveries": member.as_ref().and_then(|m| m.guarded.as_ref()).map(super::guardians::recoveries_facts),
         "nodes": node_facts(&statements, |_| Value::Null),
     });
     context.out.answer(&facts, |page| {
@@ -34,6 +40,13 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
                 page.row("member", member.member);
                 page.row("since", words::time(member.since));
             }
+            None if replaced.is_some() => page.headline(
+                false,
+                &format!(
+                    "This device is nobody's since {}: its member recovered to another one.",
+                    replaced.map_or_else(String::new, words::time)
+                ),
+            ),
             None => page.headline(
                 false,
                 &format!("No node knows this key as a member of \"{}\".", client.commons().roster().commons),

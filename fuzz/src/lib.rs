@@ -12,6 +12,7 @@ use types::sign::Signed;
 use types::{NodeId, OperationId, ProfileId};
 
 pub mod log;
+pub mod recovery;
 pub mod rules;
 mod seeds;
 
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 30] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -57,6 +58,8 @@ pub const TARGETS: [Target; 28] = [
     Target { name: "charter_document", run: rules::charter_document, seeds: rules::charters, smoke: 5_000 },
     Target { name: "judged_request", run: rules::judged_request, seeds: rules::requests, smoke: 5_000 },
     Target { name: "receipt", run: rules::receipt, seeds: rules::receipts, smoke: 5_000 },
+    Target { name: "guardian_text", run: recovery::guardian_text, seeds: recovery::texts, smoke: 5_000 },
+    Target { name: "guarding", run: recovery::guarding, seeds: recovery::guardings, smoke: 100_000 },
 ];
 
 /// What is accepted has one encoding only: signatures are over bytes.

@@ -1,7 +1,7 @@
 //! Targets of the rules: charters, receipts, and decisions about whatever a stranger signs.
 
 use charter::receipt::{Receipt, Source, explain};
-use charter::{AskFacts, Charter, Document, Facts, GrantFacts, MemberFacts, decide};
+use charter::{AskFacts, Charter, Document, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide};
 use ed25519_dalek::SigningKey;
 use types::consent::{
     Answer, Ask, AskStatement, CharterDocument, GrantState, GrantStatement, Narrowing, Operation, Purpose, Reply,
@@ -9,9 +9,10 @@ use types::consent::{
 };
 use types::message::{Action, Certificate, Decision, Event, Grant, Outcome, Request, Submission, VERSION};
 use types::profile::Profile;
+use types::recovery::{Guardian, Guarding, RecoveryStart, RecoveryState, RecoveryStatement, SetGuardians};
 use types::roster::{Roster, RosterNode};
 use types::sign::{Message as _, Signed, public_key, sign};
-use types::{AskId, Digest, GrantId, MemberId, NodeId, OperationId, PartyId, ProfileId, SubjectId};
+use types::{AskId, Digest, GrantId, MemberId, NodeId, OperationId, PartyId, ProfileId, RecoveryName, SubjectId};
 
 use super::one_encoding;
 
@@ -70,6 +71,23 @@ pub fn judged_request(bytes: &[u8]) {
     let statement = AskStatement { id: ASK, ask: ask(&charter), since: NOW };
     facts.ask = Some(AskFacts { statement, subject: None });
     facts.suspended = vec![GRANT];
+    let name = RecoveryName([2; 16]);
+    let guardians = vec![Guardian { key: super::recovery::share().public(), from: 0, until: None }];
+    let guarding = Guarding { version: 1, need: 1, next_need: None, guardians };
+    let recovery = RecoveryStatement {
+        recovery: OperationId([7; 16]),
+        device: signed.message.device,
+        approvals: 1,
+        compared: true,
+        can_veto: true,
+        since: NOW,
+        opens_at: NOW,
+        closes_at: NOW + 60,
+        state: RecoveryState::Waiting,
+    };
+    let recoveries = vec![recovery];
+    facts.recovery = Some(RecoveryFacts { member: member.clone(), guarding, recoveries, faults_last_day: 0 });
+    facts.recovery_name = Some(name);
     for signer in [None, Some(member.clone()), Some(MemberFacts { shielded: true, ..member })] {
         facts.signer = signer;
         if let Err(refusal) = decide(&charter, &facts, &signed.message, NOW) {
@@ -185,6 +203,7 @@ fn submission(charter: &Charter, purpose: Purpose) -> Submission {
 fn actions() -> Vec<Action> {
     let charter = charter();
     let digest = charter.digest();
+    let (name, share) = (RecoveryName([2; 16]), super::recovery::share());
     let sample = || Some(submission(&charter, terms().purpose));
     let answer = |reply| Action::Answer(Answer { ask: ASK, charter: digest, reply });
     vec![
@@ -202,6 +221,17 @@ fn actions() -> Vec<Action> {
         Action::Ask(ask(&charter)),
         Action::Use(Use { party: terms().party, grant: GRANT, purpose: terms().purpose, submission: sample() }),
         Action::Charter(signed(&charter)),
+        Action::SetGuardians(SetGuardians { name, need: 1, guardians: vec![share.public()] }),
+        Action::StartRecovery(RecoveryStart {
+            name,
+            approvals: vec![share.approve(public_key(&key(11)), NOW + 60)],
+            reply_key: [1; 32],
+            submission: Some(submission(&charter, Purpose::verification())),
+        }),
+        Action::VetoRecovery { recovery: OperationId([7; 16]) },
+        Action::FinishRecovery { recovery: OperationId([7; 16]) },
+        Action::Recovery { name },
+        Action::Release { recovery: OperationId([7; 16]) },
     ]
 }
 

@@ -7,10 +7,11 @@ use types::message::{
     Submission, VERSION,
 };
 use types::profile::Profile;
+use types::recovery::{GuardedStatement, Guarding, RecoveryFault, Released};
 use types::roster::{Roster, RosterNode};
 use types::share::{Component, SharePackage};
 use types::sign::{Signed, public_key};
-use types::{Digest, MemberId, NodeId, Signature};
+use types::{Digest, MemberId, NodeId, RecoveryName, Signature, TraceKey};
 
 use super::{operation, profile_id};
 
@@ -55,6 +56,8 @@ pub(super) fn certificates() -> Vec<Vec<u8>> {
         Outcome::InvalidTemplate,
         Outcome::Verified { matched: true },
         Outcome::Withdrawn { records: 2 },
+        Outcome::RecoveryRefused { fault: RecoveryFault::Altered { approval: 1 } },
+        Outcome::Recovered { member, former: public_key(&key()), grants: 1 },
     ];
     let certificate = |outcome| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
@@ -77,6 +80,8 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
         shield: Some(4),
         grants: Vec::new(),
         asks: Vec::new(),
+        guarded: Some(guarded()),
+        former: vec![public_key(&key())],
     };
     let statement = |member| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
@@ -92,10 +97,18 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
             party: None,
             ask: None,
             events: Vec::new(),
+            guarded: Some(guarded()),
+            released: Some(Released { member: MemberId([1; 16]), trace: Some(TraceKey::from_random([2; 32])) }),
+            replaced: Some(7),
         };
         Signed::new(statement, &key()).to_bytes()
     };
     vec![statement(None), statement(Some(member))]
+}
+
+fn guarded() -> GuardedStatement {
+    let guarding = Guarding { version: 1, need: 2, next_need: None, guardians: Vec::new() };
+    GuardedStatement { name: RecoveryName([3; 16]), guarding, recoveries: Vec::new() }
 }
 
 pub(super) fn share_packages() -> Vec<Vec<u8>> {

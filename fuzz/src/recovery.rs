@@ -1,0 +1,66 @@
+//! Targets of recovery: what guardians and members pass to one another, and what nodes keep of it.
+
+use client::guardian;
+use ed25519_dalek::SigningKey;
+use types::recovery::{Guardian, GuardianShare, Guarding, guardian_code, read_guardian_code};
+use types::seal::SealKey;
+use types::sign::public_key;
+use types::{DeviceKey, Digest, RecoveryName};
+
+use super::one_encoding;
+
+const COMMONS: Digest = Digest([1; 32]);
+
+fn guardian_key() -> SealKey {
+    SealKey::from_random(&[3; 32])
+}
+
+fn device() -> SigningKey {
+    SigningKey::from_bytes(&[6; 32])
+}
+
+/// Whatever somebody says is a guardian's code, a share, a request for approval, or an approval.
+pub fn guardian_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(key) = read_guardian_code(text) {
+        assert_eq!(read_guardian_code(&guardian_code(&key)), Ok(key));
+    }
+    if let Ok(share) = guardian::accept(&guardian_key(), text) {
+        assert_eq!(share.public(), share.approve(DeviceKey([1; 32]), 1).message.by);
+    }
+    if let Ok(plea) = guardian::read_plea(text) {
+        assert_eq!(plea.device, public_key(&device()), "nobody else's key can have signed");
+    }
+    if let Ok(approval) = guardian::read_approval(&COMMONS, &public_key(&device()), 50, text) {
+        assert!(approval.verify(&approval.message.by).is_ok());
+    }
+}
+
+/// A member's guardians, as they lie in a node's database.
+pub fn guarding(bytes: &[u8]) {
+    if let Ok(guarding) = types::decode::<Guarding>("guardians", bytes, 4096) {
+        one_encoding(bytes, &types::encode(&guarding));
+        let _ = (guarding.need_at(1), guarding.counting(1).count());
+    }
+}
+
+pub(super) fn texts() -> Vec<Vec<u8>> {
+    let key = guardian_key().public().expect("a key");
+    let invitations = guardian::invite(&COMMONS, RecoveryName([2; 16]), &[key], &[5; 32]).expect("an invitation");
+    let share = invitations.first().expect("one").text.clone();
+    let plea = guardian::plead(&COMMONS, &device(), 7);
+    let opened = guardian::accept(&guardian_key(), &share).expect("it is ours");
+    let approval = guardian::approve(&opened, &guardian::read_plea(&plea).expect("a plea"), 100).expect("an approval");
+    [guardian_code(&key), share, plea, approval].into_iter().map(String::into_bytes).collect()
+}
+
+pub(super) fn guardings() -> Vec<Vec<u8>> {
+    let guardian = |n: u8, until| Guardian { key: DeviceKey([n; 32]), from: 5, until };
+    let guardians = vec![guardian(1, None), guardian(2, Some(9))];
+    vec![types::encode(&Guarding { version: 1, need: 1, next_need: Some((2, 7)), guardians })]
+}
+
+/// A share for a request that starts a recovery.
+pub(super) fn share() -> GuardianShare {
+    GuardianShare::new(COMMONS, RecoveryName([2; 16]), &[4; 32])
+}

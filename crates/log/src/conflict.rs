@@ -16,7 +16,6 @@ use crate::line::{hash, split_line, text as utf8, to_base64};
 use crate::merkle::verify_inclusion;
 use crate::note::VerifierKey;
 use crate::proof::TlogProof;
-use crate::tile::WIDTH;
 use crate::tree::{TileReader, Tree};
 
 const SAME_SIZE: &str = "trust-commons/log-conflict/same-size@v1";
@@ -68,15 +67,9 @@ impl Conflict {
             return Self::same_size(first.1, second.1, log);
         }
         let common = sizes.0.min(sizes.1);
-        for number in 0..common.div_ceil(u64::from(WIDTH)) {
-            let (ours, theirs) = (first.0.leaves(number)?, second.0.leaves(number)?);
-            let from = number * u64::from(WIDTH);
-            for ((index, one), other) in (from..common).zip(ours).zip(theirs) {
-                if one != other {
-                    let one = (one, TlogProof::make(first.0, index, first.1)?);
-                    return Self::entry(one, (other, TlogProof::make(second.0, index, second.1)?), log);
-                }
-            }
+        if let Some(index) = first.0.parting(second.0, common)? {
+            let one = (first.0.leaf(index)?, TlogProof::make(first.0, index, first.1)?);
+            return Self::entry(one, (second.0.leaf(index)?, TlogProof::make(second.0, index, second.1)?), log);
         }
         Err(Error::NoConflict { rule: "the smaller log is the beginning of the larger" })
     }

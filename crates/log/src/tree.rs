@@ -92,6 +92,44 @@ impl<R: TileReader> Tree<R> {
         read(&self.reader, Tile::new(0, number, width_at(number, self.size))?)
     }
 
+    /// The first of `common` leaves at which this tree and another part; nothing when they are alike so far. Found from the top, so
+    /// one tile a level is read of each, however long they are. Tiles above the leaves are believed, even where they contradict
+    /// those below: whoever needs certainty proves the leaf that was found.
+    ///
+    /// # Errors
+    /// As [`Tree::root`].
+    pub fn parting<S: TileReader>(&self, other: &Tree<S>, common: u64) -> Result<Option<u64>, Error> {
+        self.within(common)?;
+        other.within(common)?;
+        let count = |level: u8| common.checked_shr(HEIGHT * u32::from(level)).unwrap_or(0);
+        let top = (0..=u8::MAX).take_while(|level| count(*level) > 0).last();
+        let Some(top) = top else { return Ok(None) };
+        let (mut from, mut to, mut narrowed) = (0, count(top), false);
+        for level in (0..=top).rev() {
+            let found = self.parting_at(other, level, (from, to))?;
+            match found {
+                Some(place) if level == 0 => return Ok(Some(place)),
+                Some(place) => (from, to, narrowed) = (place * u64::from(WIDTH), (place + 1) * u64::from(WIDTH), true),
+                // What lies beyond the last whole subtree of this level.
+                None if !narrowed && level > 0 => (from, to) = (to * u64::from(WIDTH), count(level - 1)),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first hash of a tile level that differs, from a place up to another in the same tile.
+    fn parting_at<S: TileReader>(&self, other: &Tree<S>, level: u8, (from, to): Range) -> Result<Option<u64>, Error> {
+        if from >= to {
+            return Ok(None);
+        }
+        let index = from / u64::from(WIDTH);
+        let tile = |size: u64| Tile::new(level, index, width_at(index, size >> (HEIGHT * u32::from(level))));
+        let (ours, theirs) = (read(&self.reader, tile(self.size)?)?, read(&other.reader, tile(other.size)?)?);
+        let mut places = (index * u64::from(WIDTH)..to).zip(ours.iter().zip(&theirs)).skip_while(|(place, _)| *place < from);
+        Ok(places.find(|(_, (one, other))| one != other).map(|(place, _)| place))
+    }
+
     /// That leaf `index` is in the tree of the first `size` leaves: hashes from the leaf's sibling upwards.
     ///
     /// # Errors

@@ -4,10 +4,13 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use support::{MemoryLog, entry, naive_path, naive_proof, naive_root};
 use tlog::merkle::{empty_root, leaf_hash, verify_consistency, verify_inclusion};
-use tlog::{Appender, Bundle, Error, Tile, Tree};
+use tlog::{Appender, Bundle, Error, Tile, TileReader, Tree};
 use types::Digest;
 
 fn hex(text: &str) -> Digest {
@@ -325,4 +328,47 @@ proptest! {
         let longer = [&proof[..], &[root]].concat();
         prop_assert_eq!(verify_consistency(old as u64, size, &longer, &old_root, &root), not_consistent);
     }
+}
+
+/// Tiles by path, and how many were read.
+struct Counted(BTreeMap<Tile, Vec<u8>>, Cell<u32>);
+
+impl TileReader for Counted {
+    fn read(&self, tile: Tile) -> Result<Vec<u8>, String> {
+        self.1.set(self.1.get() + 1);
+        self.0.get(&tile).cloned().ok_or_else(|| format!("no tile {}", tile.path()))
+    }
+}
+
+/// A log of `size` leaves in which the one at `odd` is another.
+fn odd_at(size: u64, odd: Option<u64>) -> Counted {
+    let mut tree = Appender::new();
+    for index in 0..size {
+        let leaf = leaf_hash(&index.to_le_bytes());
+        tree.append(if odd == Some(index) { Digest([1; 32]) } else { leaf });
+    }
+    Counted(tree.take_tiles().into_iter().collect(), Cell::new(0))
+}
+
+#[test]
+fn where_two_logs_part_is_found_with_one_tile_a_level() {
+    for (ours, theirs) in [(1, 1), (200, 300), (256, 257), (700, 700), (66_000, 65_537), (70_000, 66_100)] {
+        let common = u64::min(ours, theirs);
+        let honest = odd_at(ours, None);
+        let alike = odd_at(theirs, None);
+        let found = |other: &Counted| Tree::new(ours, &honest).parting(&Tree::new(theirs, other), common).unwrap();
+        assert_eq!(found(&alike), None, "{ours} and {theirs}");
+        for odd in [0, 1, 255, 256, 511, 65_535, 65_536, 65_999, common - 1] {
+            if odd < common {
+                honest.1.set(0);
+                assert_eq!(found(&odd_at(theirs, Some(odd))), Some(odd), "{ours} and {theirs}");
+                assert!(honest.1.get() <= 3, "{} tiles", honest.1.get());
+            }
+        }
+        // Beyond what both hold there is nothing to compare.
+        if theirs > common {
+            assert_eq!(found(&odd_at(theirs, Some(common))), None);
+        }
+    }
+    assert_eq!(Tree::new(0, &odd_at(0, None)).parting(&Tree::new(5, &odd_at(5, None)), 0), Ok(None));
 }

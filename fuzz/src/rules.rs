@@ -1,7 +1,7 @@
 //! Targets of the rules: charters, receipts, and decisions about whatever a stranger signs.
 
 use charter::receipt::{Receipt, Source, explain};
-use charter::{AskFacts, Charter, Document, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide};
+use charter::{Approval, AskFacts, Charter, Document, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide};
 use ed25519_dalek::SigningKey;
 use types::consent::{
     Answer, Ask, AskStatement, CharterDocument, GrantState, GrantStatement, Narrowing, Operation, Purpose, Reply,
@@ -26,6 +26,9 @@ pub fn charter_document(bytes: &[u8]) {
         let _ = charter.changes(&Charter::default_for(&roster));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(approval) = Approval::from_text(text) {
+        assert_eq!(Approval::from_text(&approval.to_text()), Ok(approval));
+    }
     if let Ok(document) = Document::from_toml(text) {
         let canonical = document.canonical();
         let read = std::str::from_utf8(&canonical).map(Document::from_toml);
@@ -39,8 +42,11 @@ pub fn charter_document(bytes: &[u8]) {
     }
 }
 
-/// A receipt file.
+/// A receipt file, or the proof of a charter's adoption.
 pub fn receipt(bytes: &[u8]) {
+    if let Ok(adoption) = client::Adoption::from_json(bytes) {
+        let _ = adoption.check(&roster());
+    }
     if let Ok(receipt) = Receipt::from_json(bytes) {
         assert!(explain(&receipt).iter().all(|line| !line.text.contains(|c: char| c.is_control())));
         if receipt.open(&roster()).is_ok() {

@@ -37,6 +37,11 @@ pub enum Error {
         /// Known.
         known: u16,
     },
+    /// A file that holds no operator's signature.
+    #[error(
+        "this is no signature of a charter; name the files that `commons-node charter sign` or `commons charter sign` wrote"
+    )]
+    NotAnApproval,
     /// For another roster.
     #[error("the charter is for another commons; set `commons` to this roster's digest, {expected}")]
     WrongCommons {

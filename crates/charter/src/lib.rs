@@ -7,6 +7,7 @@
 //! **In scope**: what is allowed, why, and what follows. **Out of scope**: signatures, times and replay of requests (the node's
 //! admission does them before it asks here), keeping grants and counts (`node`), I/O, clocks and randomness of any kind.
 
+mod approval;
 mod canonical;
 mod charter;
 mod check;
@@ -18,6 +19,7 @@ pub mod receipt;
 mod rule;
 mod witness;
 
+pub use approval::{APPROVAL_BYTES, Approval};
 pub use charter::Charter;
 pub use decide::{AskFacts, AskedFacts, Counts, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide, permits_terms};
 pub use diff::{Change, Effect, diff};

@@ -82,7 +82,7 @@ impl Sheet {
         self.body.push_str("<dl>\n");
         for row in rows {
             let (label, value) = (row.first().map_or("", String::as_str), row.get(1).map_or("", String::as_str));
-            let _ = writeln!(self.body, "<div><dt>{}</dt><dd>{}</dd></div>", text(label), text(value));
+            let _ = writeln!(self.body, "<div><dt>{}</dt><dd>{}</dd></div>", text(label), marked(value));
         }
         self.body.push_str("</dl>\n");
     }
@@ -100,6 +100,32 @@ impl Sheet {
             self.body
         )
     }
+}
+
+/// A moment in UTC, such as `2026-11-26T04:38:10Z`, as people write it.
+pub(crate) fn moment(utc: &str) -> String {
+    utc.trim_end_matches('Z').replacen('T', " at ", 1) + " UTC"
+}
+
+/// Words as HTML, in which identifiers and moments look like what they are and do not break where they should not.
+fn marked(words: &str) -> String {
+    let mark = |word: &str| {
+        let bare = word.trim_end_matches([',', '.', ';', ')']);
+        let rest = word.get(bare.len()..).unwrap_or_default();
+        let moment_like = || {
+            let digits = bare.bytes().filter(u8::is_ascii_digit).count();
+            bare.len() == 20 && digits == 14 && bare.ends_with('Z') && bare.as_bytes().get(10) == Some(&b'T')
+        };
+        if bare.len() >= 32 && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            format!("<code>{bare}</code>{}", text(rest))
+        } else if moment_like() {
+            format!("<time datetime=\"{bare}\">{}</time>{}", moment(bare), text(rest))
+        } else {
+            text(word)
+        }
+    };
+    let line = |line: &str| line.split(' ').map(mark).collect::<Vec<_>>().join(" ");
+    words.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Text as it may stand in HTML and in attributes.
@@ -130,5 +156,15 @@ mod tests {
         let page = sheet.finish(&["today".to_owned()]);
         assert!(page.contains("A &lt;title&gt;") && page.contains("words &amp; words") && page.ends_with("</html>\n"));
         assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+    }
+    #[test]
+    fn identifiers_and_moments_are_marked_and_nothing_else_changes() {
+        let id = "ab".repeat(32);
+        assert_eq!(marked(&format!("key {id}, <b>")), format!("key <code>{id}</code>, &lt;b&gt;"));
+        let seen = marked("seen 2026-11-26T04:38:10Z\nnode-2 2026-11-26");
+        assert_eq!(
+            seen,
+            "seen <time datetime=\"2026-11-26T04:38:10Z\">2026-11-26 at 04:38:10 UTC</time>\nnode-2 2026-11-26"
+        );
     }
 }

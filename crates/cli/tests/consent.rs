@@ -57,7 +57,7 @@ fn a_person_is_asked_says_yes_sees_every_use_and_pulls_the_cord() {
     let (exit, used) = dev.ask(&["party", "use", &grant, "--party", "demo-market"]);
     assert_eq!((exit, &used["finding"], &used["uses_left"]), (0, &"member".into(), &1.into()), "{used}");
     let (exit, stranger) = dev.ask(&["party", "use", &grant, "--party", "demo-clinic"]);
-    assert_eq!((exit, &stranger["error"]["code"]), (2, &"grant-not-active".into()), "another party has no such grant");
+    assert_eq!((exit, &stranger["error"]["code"]), (2, &"grant-unknown".into()), "another party has no such grant");
 
     let page = dev.path("ledger.html");
     let (exit, ledger) = dev.ask(&["ledger", "--html", &page.to_string_lossy()]);
@@ -76,7 +76,7 @@ fn a_person_is_asked_says_yes_sees_every_use_and_pulls_the_cord() {
     assert_eq!((exit, &down["ended"]), (0, &0.into()), "{down}");
     assert_eq!(dev.ask(&["party", "use", &grant, "--party", "demo-market"]).0, 0);
     let (exit, spent) = dev.ask(&["party", "use", &grant, "--party", "demo-market"]);
-    assert_eq!((exit, &spent["error"]["code"]), (2, &"grant-not-active".into()), "{spent}");
+    assert_eq!((exit, &spent["error"]["code"]), (2, &"grant-spent".into()), "{spent}");
 
     let audit = audited(&dev);
     assert_eq!(audit["faults"], serde_json::json!([]));
@@ -240,11 +240,97 @@ fn operators_change_the_rules_and_members_are_told() {
     let join = ["charter", "join", &next, &signature(3), &signature(1), &signature(2), "--out", &joined];
     assert_eq!(dev.ask(&join).0, 0);
     let (exit, adopted) = dev.ask(&["charter", "adopt", &joined]);
-    assert_eq!((exit, &adopted["adopted"]), (0, &2.into()), "{adopted}");
+    assert_eq!((exit, &adopted["adopted"], &adopted["in_logs"]), (0, &2.into(), &true.into()), "{adopted}");
+    // The operators' receipt: checked offline, and not with one letter changed.
+    let receipt = text(&adopted["receipt"]).to_owned();
+    let (exit, checked) = dev.ask(&["receipts", "check", &receipt]);
+    assert_eq!((exit, &checked["good"], &checked["in_logs"]), (0, &1.into(), &1.into()), "{checked}");
+    let proof = std::fs::read_to_string(&receipt).unwrap();
+    let value: Value = serde_json::from_str(&proof).unwrap();
+    for piece in ["request", "certificate", "charter", "log_salt"].map(|name| text(&value[name])) {
+        let at = piece.len() / 2;
+        let letter = if &piece[at..=at] == "a" { "b" } else { "a" };
+        let changed = [&piece[..at], letter, &piece[at + 1..]].concat();
+        std::fs::write(&receipt, proof.replacen(piece, &changed, 1)).unwrap();
+        assert_eq!(dev.ask(&["receipts", "check", &receipt]).0, 4, "{at} of {piece}");
+    }
     let (exit, again) = dev.ask(&["charter", "adopt", &joined]);
     assert_eq!((exit, &again["error"]["code"]), (2, &"charter-invalid".into()), "{again}");
     let (exit, changes) = dev.ask(&["charter", "show", "--diff"]);
     assert_eq!((exit, &changes["from"], &changes["to"]), (0, &1.into(), &2.into()));
     assert_eq!(changes["changes"].as_array().unwrap().len(), 2, "{changes}");
     assert_eq!(dev.ask(&["charter", "show", "--diff"]).1["changes"], serde_json::json!([]), "they have been read now");
+}
+
+#[test]
+fn newcomers_are_vouched_for_and_taken_at_a_station_where_the_rules_say_so() {
+    let dev = Dev::start(&["--data-dir", "HOME/data"]);
+    let path = |name: &str| dev.path(name).to_string_lossy().into_owned();
+    assert_eq!(dev.ask(&["enrol", "--vector", &dev.vector(1, 1)]).0, 0);
+    let (exit, ferry) = dev.ask(&["party", "key", "new", "ferry-landing"]);
+    assert_eq!(exit, 0, "{ferry}");
+    let (_, other) = dev.ask(&["party", "key", "new", "back-door"]);
+    let next = path("next.toml");
+    assert_eq!(dev.ask(&["charter", "new", "--out", &next]).0, 0);
+    let before = std::fs::read_to_string(&next).unwrap();
+    let station = format!("[[stations]]\nname = \"Ferry landing\"\nkey = \"{}\"\n\n[[purposes]]", text(&ferry["key"]));
+    let after = before
+        .replace("rule = \"open\"\nvouchers = 0", "rule = \"vouched\"\nvouchers = 1")
+        .replace("stations = \"any\"", "stations = \"enrolment\"")
+        .replacen("[[purposes]]", &station, 1);
+    std::fs::write(&next, after).unwrap();
+    for node in 1..=3 {
+        let (exit, signed) = dev.ask(&["charter", "sign", &next, "--identity", &path(&format!("data/node-{node}"))]);
+        assert_eq!(exit, 0, "{signed}");
+    }
+    let signature = |node: u8| format!("{next}.signature-{node}");
+    let joined = path("next.charter");
+    assert_eq!(dev.ask(&["charter", "join", &next, &signature(1), &signature(2), &signature(3), "--out", &joined]).0, 0);
+    assert_eq!(dev.ask(&["charter", "adopt", &joined]).0, 0);
+
+    // Amina comes alone; with a voucher and no station; with one that is not listed; with a voucher for somebody else.
+    let (_, who) = dev.ask(&["vouch", "--who", "--member", "amina"]);
+    let (_, nobody) = dev.ask(&["vouch", "--who", "--member", "nobody"]);
+    let (ours, others) = (path("amina.voucher"), path("nobody.voucher"));
+    let (exit, vouched) = dev.ask(&["vouch", text(&who["device"]), "--out", &ours]);
+    assert_eq!(exit, 0, "{vouched}");
+    assert_eq!(dev.ask(&["vouch", text(&nobody["device"]), "--out", &others]).0, 0);
+    let sample = dev.vector(2, 1);
+    let (landing, door) = (text(&ferry["file"]), text(&other["file"]));
+    let enrol = |more: &[&str]| dev.ask(&[&["enrol", "--vector", &sample, "--member", "amina"], more].concat());
+    let cases: [(&[&str], &str); 5] = [
+        (&[], "station-missing"),
+        (&["--voucher", &ours], "station-missing"),
+        (&["--voucher", &ours, "--station-key", door], "station-missing"),
+        (&["--station-key", landing], "vouchers-missing"),
+        (&["--voucher", &others, "--station-key", landing], "vouchers-missing"),
+    ];
+    for (arguments, rule) in cases {
+        let (exit, refused) = enrol(arguments);
+        assert_eq!((exit, text(&refused["error"]["code"])), (2, rule), "{arguments:?}: {refused}");
+    }
+    // Who is no member cannot vouch, and an altered voucher is none.
+    let (exit, stranger) = dev.ask(&["vouch", text(&who["device"]), "--member", "nobody"]);
+    assert_ne!(exit, 0, "{stranger}");
+    let altered = path("altered.voucher");
+    let whole = std::fs::read_to_string(&ours).unwrap();
+    let at = whole.len() / 2;
+    std::fs::write(&altered, [&whole[..at], if &whole[at..=at] == "A" { "B" } else { "A" }, &whole[at + 1..]].concat())
+        .unwrap();
+    assert_eq!(enrol(&["--voucher", &altered, "--station-key", landing]).0, 2);
+
+    let (exit, enrolled) = enrol(&["--voucher", &ours, "--station-key", landing]);
+    assert_eq!((exit, &enrolled["outcome"]), (0, &"enrolled".into()), "{enrolled}");
+    // Later her own device will do: the rule is for enrolment.
+    let again = dev.vector(2, 2);
+    let (exit, verified) = dev.ask(&["verify", "--vector", &again, "--member", "amina"]);
+    assert_eq!(exit, 0, "{verified}");
+    // And now her word counts.
+    let (_, who) = dev.ask(&["vouch", "--who", "--member", "ben"]);
+    let hers = path("ben.voucher");
+    assert_eq!(dev.ask(&["vouch", text(&who["device"]), "--member", "amina", "--out", &hers]).0, 0);
+    let ben = dev.vector(3, 1);
+    let (exit, enrolled) =
+        dev.ask(&["enrol", "--vector", &ben, "--member", "ben", "--voucher", &hers, "--station-key", landing]);
+    assert_eq!((exit, &enrolled["outcome"]), (0, &"enrolled".into()), "{enrolled}");
 }

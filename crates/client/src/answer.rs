@@ -271,7 +271,8 @@ pub(crate) fn judge<B: serde::de::DeserializeOwned, T>(
         }
         // It was received before, so it may be decided: ask for the outcome.
         ("replayed", _) => Reply::Lost,
-        ("busy" | "recovering" | "aborted" | "stopped", _) | (_, 408 | 429) => Reply::Later { code, detail },
+        ("busy" | "recovering" | "aborted" | "stopped" | "storage-full" | "log-stopped" | "log-conflict", _)
+        | (_, 408 | 429) => Reply::Later { code, detail },
         // Anything else of the 5xx family says nothing certain about the operation.
         (_, 500..) => Reply::Lost,
         _ => Reply::Refused { code, detail },

@@ -11,6 +11,7 @@
 //! The core does no I/O: HTTP comes in as a [`Transport`], time and randomness as a [`Platform`]. The `native` feature (on by
 //! default) brings both for ordinary computers; without it the crate compiles to wasm.
 
+pub mod adoption;
 pub mod answer;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod session;
 mod tally;
 pub mod transport;
 
+pub use adoption::Adoption;
 pub use error::{Complaint, Error, Fault};
 pub use events::Events;
 pub use keyfile::MemberKey;

@@ -84,6 +84,14 @@ impl<T: Transport, P: Platform> Client<T, P> {
         SignedCheckpoint::parse(&bytes).map_err(|source| Error::Log { node, source })
     }
 
+    /// A file of a node's log, as it is served: nothing is checked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Misbehaved`].
+    pub async fn log_file(&self, node: NodeId, resource: Resource) -> Result<Vec<u8>, Error> {
+        self.fetch(node, resource).await
+    }
+
     async fn fetch(&self, node: NodeId, resource: Resource) -> Result<Vec<u8>, Error> {
         let lie = |fault| Error::Misbehaved { complaint: Complaint { node, fault } };
         match self.transport().call(node, Call::Log(resource), None).await {

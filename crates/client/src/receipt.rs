@@ -179,41 +179,9 @@ impl Kept {
         if self.summary != Summary::of(request, decision, terms) {
             return Err(bad("its summary is not what the signed parts say"));
         }
-        let logs = self.log.as_ref().map(|log| self.check_log(log, roster, (request, decision, terms))).transpose()?;
+        let logs = self.log.as_ref().map(|log| check_log(log, roster, (request, decision, terms), self.receipt.log_salt));
+        let logs = logs.transpose()?;
         Ok(Shown { request: opened.request, certificate: opened.certificate, charter: opened.charter, logs })
-    }
-
-    fn check_log(
-        &self,
-        log: &Logged,
-        roster: &Roster,
-        (request, decision, terms): (&Request, &Decision, Option<&Terms>),
-    ) -> Result<ShownLogs, Error> {
-        let bad = |reason| Error::BadFile { what: WHAT, reason };
-        let bytes = from_base64(WHAT, &log.entry).map_err(|_| bad("its log entry is not base64"))?;
-        let first = NodeId::ALL[0];
-        let entry = Entry::from_bytes(&bytes).map_err(|source| Error::Log { node: first, source })?;
-        let index = decision.log_index;
-        is_of(&entry, request, decision, terms).map_err(|reason| Error::NotLogged { node: first, index, reason })?;
-        let opened = self.receipt.log_salt != NO_SALT;
-        if opened {
-            let opening = Opening { salt: self.receipt.log_salt, decision: decision.digest() };
-            opening.check(&entry).map_err(|source| Error::Log { node: first, source })?;
-        }
-        let leaf = entry.leaf_hash();
-        let prove = |(node, text): (NodeId, &String)| {
-            let wrong = |source| Error::Log { node, source };
-            let proof = TlogProof::parse(text.as_bytes()).map_err(wrong)?;
-            let policy = policy(roster, node)?;
-            let accepted = proof.verify(&leaf, &policy).map_err(wrong)?;
-            if proof.index != index {
-                return Err(Error::NotLogged { node, index, reason: "the proof is for another place in the log" });
-            }
-            Ok((accepted.checkpoint.size, accepted.cosigned))
-        };
-        let [one, two, three] = NodeId::ALL;
-        let [a, b, c] = &log.proofs;
-        Ok(ShownLogs { entry, opened, logs: [prove((one, a))?, prove((two, b))?, prove((three, c))?] })
     }
 }
 
@@ -286,6 +254,40 @@ pub fn kind_of(action: &Action) -> Kind {
     }
 }
 
+/// Do the logs' proofs hold, for the entry of this decision? `salt` opens the entry, unless it is [`NO_SALT`].
+pub(crate) fn check_log(
+    log: &Logged,
+    roster: &Roster,
+    (request, decision, terms): (&Request, &Decision, Option<&Terms>),
+    salt: Digest,
+) -> Result<ShownLogs, Error> {
+    let bad = |reason| Error::BadFile { what: WHAT, reason };
+    let bytes = from_base64(WHAT, &log.entry).map_err(|_| bad("its log entry is not base64"))?;
+    let first = NodeId::ALL[0];
+    let entry = Entry::from_bytes(&bytes).map_err(|source| Error::Log { node: first, source })?;
+    let index = decision.log_index;
+    is_of(&entry, request, decision, terms).map_err(|reason| Error::NotLogged { node: first, index, reason })?;
+    let opened = salt != NO_SALT;
+    if opened {
+        let opening = Opening { salt, decision: decision.digest() };
+        opening.check(&entry).map_err(|source| Error::Log { node: first, source })?;
+    }
+    let leaf = entry.leaf_hash();
+    let prove = |(node, text): (NodeId, &String)| {
+        let wrong = |source| Error::Log { node, source };
+        let proof = TlogProof::parse(text.as_bytes()).map_err(wrong)?;
+        let policy = policy(roster, node)?;
+        let accepted = proof.verify(&leaf, &policy).map_err(wrong)?;
+        if proof.index != index {
+            return Err(Error::NotLogged { node, index, reason: "the proof is for another place in the log" });
+        }
+        Ok((accepted.checkpoint.size, accepted.cosigned))
+    };
+    let [one, two, three] = NodeId::ALL;
+    let [a, b, c] = &log.proofs;
+    Ok(ShownLogs { entry, opened, logs: [prove((one, a))?, prove((two, b))?, prove((three, c))?] })
+}
+
 /// Does the entry say publicly what was decided? Its commitment is checked apart.
 fn is_of(entry: &Entry, request: &Request, decision: &Decision, terms: Option<&Terms>) -> Result<(), &'static str> {
     if entry.kind != kind_of(&request.action) {
@@ -327,10 +329,14 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// [`Error::NotPublished`] when it is too early, [`Error::NotLogged`] when a log holds something else, and as
     /// [`Client::prove`].
     pub async fn complete(&self, kept: &Kept) -> Result<Kept, Error> {
-        let Proven { entry, proofs } = self.prove(kept.receipt.log_index).await?;
-        let logged = Logged { entry: to_base64(&entry), proofs: proofs.map(|proof| proof.to_string()) };
+        let logged = self.logged(kept.receipt.log_index).await?;
         let whole = Kept { log: Some(logged), ..kept.clone() };
         whole.check(self.commons().roster())?;
         Ok(whole)
+    }
+    /// An entry with its proofs in the three logs.
+    pub(crate) async fn logged(&self, index: u64) -> Result<Logged, Error> {
+        let Proven { entry, proofs } = self.prove(index).await?;
+        Ok(Logged { entry: to_base64(&entry), proofs: proofs.map(|proof| proof.to_string()) })
     }
 }

@@ -64,12 +64,13 @@ impl Case<'_> {
         let recorded = terms.profile.as_ref().is_none_or(|profile| grant.giver.profiles.contains(profile));
         // One rule for all: whether a member shields themselves, or has withdrawn a record, is not the party's to know.
         ensure(active && recorded, Rule::GrantNotActive, || "this grant cannot be used".to_owned())?;
+        // What ended by its own terms says so, whatever else is asked of it.
+        ensure(self.now < terms.expires_at, Rule::GrantExpired, || "this grant has expired".to_owned())?;
+        ensure(statement.uses_left > 0, Rule::GrantSpent, || "no uses of this grant remain".to_owned())?;
         ensure(usage.purpose == terms.purpose, Rule::GrantPurpose, || {
             format!("this grant is for {}, not for {}", terms.purpose, usage.purpose)
         })?;
         ensure(terms.not_before <= self.now, Rule::GrantNotYet, || "this grant has not begun".to_owned())?;
-        ensure(self.now < terms.expires_at, Rule::GrantExpired, || "this grant has expired".to_owned())?;
-        ensure(statement.uses_left > 0, Rule::GrantSpent, || "no uses of this grant remain".to_owned())?;
         self.within_charter(grant)?;
         if let Some(submission) = &usage.submission {
             ensure(submission.grant.purpose == usage.purpose, Rule::GrantPurpose, || {

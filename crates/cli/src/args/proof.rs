@@ -31,7 +31,6 @@ Examples:
     #[command(after_help = "\
 Examples:
   commons charter new --out next.toml
-  commons charter new --out next.toml --party river-clinic.key    with a party's entry to fill in
 
 Then edit it, `commons charter check`, and have all three operators sign it.")]
     New {
@@ -85,6 +84,8 @@ Examples:
         out: PathBuf,
     },
     /// Operators: bring a joined charter to the nodes; from then on it is in force
+    ///
+    /// Keeps a receipt with the three nodes' signatures and the logs' proofs, for `commons receipts check FILE`.
     Adopt {
         /// The joined charter
         file: PathBuf,
@@ -113,7 +114,7 @@ pub(crate) enum ReceiptsCommand {
     },
     /// Check receipts offline: signatures, rules, log proofs
     Check {
-        /// First characters of operations, or files; without it, all of yours
+        /// First characters of operations, or files, also of a charter's adoption; without it, all of yours
         receipts: Vec<String>,
     },
 }

@@ -2,29 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use charter::{Change, Charter, Document, Effect};
-use client::InForce;
+use charter::{APPROVAL_BYTES, Approval, Change, Charter, Document, Effect};
 use client::request::Question;
 use client::rules::decode_signed;
+use client::{Adoption, InForce, Proof};
 use ed25519_dalek::SigningKey;
 use node::identity::Identity;
 use serde_json::{Value, json};
 use types::api::{from_base64, to_base64};
-use types::consent::{CharterDocument, SignedCharter};
+use types::consent::SignedCharter;
 use types::roster::Roster;
-use types::sign::sign;
 use types::{NodeId, Signature, limits};
 use zeroize::Zeroizing;
 
 use crate::args::proof::CharterCommand;
-use crate::commands::{rules, terms};
+use crate::commands::{receipt, rules, terms};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::home::read_limited;
+use crate::home::{read_limited, write_private};
 use crate::output::Page;
 use crate::words;
 
-const SIGNATURE_LINE: &str = "trust-commons charter signature 1";
 const JOINED_LINE: &str = "trust-commons charter 1";
 
 pub(crate) async fn run(context: &Context, command: CharterCommand) -> Result<Exit, Failure> {
@@ -238,10 +236,9 @@ fn sign_with(context: &Context, file: &Path, identity: &Path) -> Result<Exit, Fa
     let folder = if identity.is_dir() { identity } else { identity.parent().unwrap_or_else(|| Path::new(".")) };
     let identity = Identity::load(folder).map_err(failed)?;
     identity.check_roster(&roster).map_err(failed)?;
-    let signature = sign(&CharterDocument(charter.bytes().to_vec()), identity.signing_key());
     let node = identity.node();
+    let text = Approval::sign(&charter, node, identity.signing_key()).to_text();
     let path = PathBuf::from(format!("{}.signature-{node}", file.display()));
-    let text = format!("{SIGNATURE_LINE}\nnode {node}\ncharter {}\n{signature}\n", charter.digest());
     std::fs::write(&path, text).map_err(|error| Failure::write(&path, &error))?;
     let facts = json!({ "node": node, "version": charter.version(), "digest": charter.digest(), "file": path });
     context.out.answer(&facts, |page| {
@@ -254,22 +251,11 @@ fn sign_with(context: &Context, file: &Path, identity: &Path) -> Result<Exit, Fa
 
 /// A signature file: whose, over what.
 fn read_signature(path: &Path, charter: &Charter) -> Result<(NodeId, Signature), Failure> {
-    let bytes = read_limited(path, 1024).map_err(|error| Failure::read(path, &error))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let parse = || match *lines.as_slice() {
-        [SIGNATURE_LINE, node, digest, signature] => {
-            let node = NodeId::new(node.strip_prefix("node ")?.parse().ok()?).ok()?;
-            Some((node, digest.strip_prefix("charter ")?.to_owned(), Signature::from_hex(signature).ok()?))
-        }
-        _ => None,
-    };
-    let (node, digest, signature) = parse().ok_or_else(|| {
-        Failure::input("this is no signature of a charter", "name the files that `commons charter sign` wrote")
-            .about(path.display())
-    })?;
-    match digest == charter.digest().to_hex() {
-        true => Ok((node, signature)),
+    let bytes = read_limited(path, APPROVAL_BYTES as u64).map_err(|error| Failure::read(path, &error))?;
+    let approval = Approval::from_text(&String::from_utf8_lossy(&bytes));
+    let approval = approval.map_err(|error| Failure::from(error).about(path.display()))?;
+    match approval.charter == charter.digest() {
+        true => Ok((approval.node, approval.signature)),
         false => Err(Failure::input("this is the signature of another charter", "have this operator sign this very file")
             .about(path.display())),
     }
@@ -311,11 +297,30 @@ async fn adopt(context: &Context, file: &Path) -> Result<Exit, Failure> {
         Failure::input("this is no joined charter", "name the file that `commons charter join` wrote").about(file.display())
     })?;
     let client = context.client()?;
-    let version = bring(context, &client, signed).await?;
-    context.out.answer(&json!({ "adopted": version }), |page| {
+    let proof = bring(context, &client, signed).await?;
+    let roster = client.commons().roster();
+    let adoption = Adoption::new(&proof, roster)?;
+    let version = adoption.charter_version;
+    let path = context.home.charters(&roster.digest()).join(format!("adoption-{version}.json"));
+    let keep = |adoption: &Adoption| {
+        write_private(&path, adoption.to_json().as_bytes()).map_err(|error| Failure::write(&path, &error))
+    };
+    keep(&adoption)?;
+    let spinner = context.out.spinner("Waiting for the three logs");
+    let whole = receipt::until_published(async || client.complete_adoption(&adoption).await).await;
+    spinner.finish_and_clear();
+    let unproven = match whole {
+        Ok(whole) => keep(&whole).map(|()| None)?,
+        Err(error) => Some(error),
+    };
+    let keeping = receipt::Keeping { path, unproven };
+    let facts = receipt::with(receipt::facts(&proof, &keeping), json!({ "adopted": version }));
+    context.out.answer(&facts, |page| {
         page.headline(true, &format!("Version {version} is in force on all three nodes."));
+        receipt::rows(page, &proof, &keeping);
+        page.line("  Give the receipt to the other operators: `commons receipts check FILE` checks it offline.");
     });
-    Ok(Exit::Yes)
+    Ok(receipt::exit(&keeping, Exit::Yes))
 }
 
 /// Has the nodes adopt a charter. The signatures inside count, so any key may bring it: a fresh one, used once.
@@ -323,7 +328,7 @@ pub(crate) async fn bring(
     context: &Context,
     client: &client::native::NativeClient,
     signed: SignedCharter,
-) -> Result<u64, Failure> {
+) -> Result<Proof, Failure> {
     let mut random = Zeroizing::new([0; 32]);
     getrandom::fill(random.as_mut()).map_err(|_| client::Error::NoRandomness)?;
     let messenger = SigningKey::from_bytes(&random);
@@ -331,8 +336,5 @@ pub(crate) async fn bring(
     let proof = client.settle(&messenger, Question::AdoptCharter(signed)).await;
     spinner.finish_and_clear();
     client.forget_charter();
-    match proof?.outcome() {
-        types::message::Outcome::CharterAdopted { version } => Ok(version),
-        _ => Err(Failure::input("the nodes decided something else than to adopt it", "see `commons charter show`")),
-    }
+    Ok(proof?)
 }

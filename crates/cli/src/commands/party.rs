@@ -5,11 +5,12 @@ use std::time::Duration;
 use client::native::NativeClient;
 use client::request::{Question, Sample, Template};
 use client::{Answered, PartyKey, Platform as _};
+use console::style;
 use qrcode::QrCode;
 use serde_json::{Value, json};
-use types::consent::{AskStatement, GrantStatement, Operation};
+use types::consent::{AskStatement, GrantStatement, Operation, Purpose};
 use types::message::{Finding, Outcome};
-use types::{AskId, GrantId, OperationId, PartyId, SubjectId};
+use types::{AskId, GrantId, PartyId, SubjectId};
 use zeroize::Zeroizing;
 
 use crate::args::party::{Answer, Ask, KeyCommand, PartyCommand, PartyGrants, Use};
@@ -21,6 +22,10 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::write_new_private;
 use crate::{sample, words};
+
+/// Of the 256 colours, the two that no theme changes.
+const BLACK: u8 = 16;
+const WHITE: u8 = 231;
 
 pub(crate) async fn run(context: &Context, command: PartyCommand) -> Result<Exit, Failure> {
     match command {
@@ -103,7 +108,7 @@ async fn ask(context: &Context, args: Ask) -> Result<Exit, Failure> {
             page.row("answer by", words::time(answer_by));
             match &args.qr {
                 Some(path) => page.row("QR code", path.display()),
-                None => page.line(format!("\n{}", in_terminal(&code))),
+                None => page.line(format!("\n{}", in_terminal(&code, console::colors_enabled()))),
             }
             page.line(format!("They answer with `commons approve {id}`; you hear of it with `commons party answer {id}`."));
         }
@@ -112,12 +117,18 @@ async fn ask(context: &Context, args: Ask) -> Result<Exit, Failure> {
     Ok(receipt::exit(&keeping, if declined { Exit::No } else { Exit::Yes }))
 }
 
-/// Two modules to a character; right for a dark terminal, and inverted, which scanners read too, on a light one.
-fn in_terminal(code: &QrCode) -> String {
-    code.render::<qrcode::render::unicode::Dense1x2>()
-        .dark_color(qrcode::render::unicode::Dense1x2::Light)
-        .light_color(qrcode::render::unicode::Dense1x2::Dark)
-        .build()
+/// Two modules to a character. Where the terminal shows colours, black on white whatever its own are, as scanners expect. Elsewhere
+/// right on a dark background, and inverted, which most scanners read too, on a light one.
+fn in_terminal(code: &QrCode, coloured: bool) -> String {
+    use qrcode::render::unicode::Dense1x2;
+    let mut drawn = code.render::<Dense1x2>();
+    if !coloured {
+        return drawn.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    }
+    let picture = drawn.dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build();
+    // Blocks are drawn for what is dark, in black; white is the background of every line.
+    let line = |line| style(line).color256(BLACK).on_color256(WHITE).force_styling(true).to_string();
+    picture.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 async fn answer(context: &Context, args: Answer) -> Result<Exit, Failure> {
@@ -225,7 +236,7 @@ async fn use_grant(context: &Context, args: Use) -> Result<Exit, Failure> {
     Ok(receipt::exit(&keeping, exit))
 }
 
-/// A grant to this party. One that is not stated may have ended or be suspended: the nodes say which rule stands in the way.
+/// A grant to this party. One that is not stated may have ended or be suspended: the nodes are asked which rule stands in the way.
 async fn find(context: &Context, client: &NativeClient, key: &PartyKey, text: &str) -> Result<GrantStatement, Failure> {
     let (given, _) = stated(context, client, key).await?.0;
     let ids = given.iter().map(|grant| (grant, grant.grant.to_hex()));
@@ -233,15 +244,21 @@ async fn find(context: &Context, client: &NativeClient, key: &PartyKey, text: &s
         Ok(grant) => Ok(grant.clone()),
         Err(failure) => match GrantId::from_hex(&text.to_ascii_lowercase()) {
             Err(_) => Err(failure),
-            Ok(id) => {
-                let operation = OperationId(id.0);
-                Err(Failure::input(
-                    format!("grant {operation} cannot be used: it is spent, or the member ended or suspended it, or it was never yours"),
-                    "ask the member again with `commons party ask`",
-                )
-                .coded("grant-not-active"))
-            }
+            Ok(id) => Err(why_not(client, key, id).await),
         },
+    }
+}
+
+/// Why a grant that the nodes do not state cannot be used: they refuse a use of it by rule. No grant is for the purpose that this use
+/// names, so nothing is spent if the grant has come back a moment ago.
+async fn why_not(client: &NativeClient, key: &PartyKey, grant: GrantId) -> Failure {
+    let question = Question::Use { party: key.id.clone(), grant, purpose: Purpose::deduplication(), sample: None };
+    match client.settle(key.signing(), question).await {
+        Err(client::Error::Refused { code, .. }) if code == "grant-purpose" => {
+            Failure { exit: Exit::Unavailable, ..Failure::input("this grant can be used again", "try again") }
+        }
+        Err(error) => error.into(),
+        Ok(_) => Failure::input("the nodes decided something else than a refusal", "ask the operators"),
     }
 }
 
@@ -288,4 +305,22 @@ async fn list(context: &Context, args: PartyGrants) -> Result<Exit, Failure> {
         }
     });
     Ok(conclude(context, &statements, Exit::Yes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qr_code_is_black_on_white_where_there_are_colours() {
+        let code = QrCode::new("0123456789abcdef").unwrap();
+        let (coloured, plain) = (in_terminal(&code, true), in_terminal(&code, false));
+        assert_eq!(coloured.lines().count(), plain.lines().count());
+        for line in coloured.lines() {
+            assert!(line.starts_with("\u{1b}[38;5;16m\u{1b}[48;5;231m") && line.ends_with("\u{1b}[0m"), "{line:?}");
+        }
+        // The border is light: nothing drawn on white, blocks drawn where the background may be dark.
+        assert!(!coloured.lines().next().unwrap().contains('█'));
+        assert!(plain.lines().next().unwrap().chars().all(|c| c == '█'));
+    }
 }

@@ -78,10 +78,19 @@ pub(crate) async fn keep_in(
 
 /// Adds log proofs, waiting at most `patience` for the logs to be published.
 pub(crate) async fn complete(client: &NativeClient, kept: &Kept, patience: Duration) -> Result<Kept, Error> {
+    within(patience, async || client.complete(kept).await).await
+}
+
+/// Asks again until the logs are published, for as long as a command waits for them.
+pub(crate) async fn until_published<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    within(PUBLISHING, ask).await
+}
+
+async fn within<T>(patience: Duration, ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
-        match client.complete(kept).await {
+        match ask().await {
             Err(Error::NotPublished { .. }) if begun.elapsed() < patience => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(500));

@@ -1,14 +1,19 @@
 //! `commons receipts`: list, show, check offline.
 
+use std::path::{Path, PathBuf};
+
 use charter::receipt::explain;
+use client::adoption::ADOPTION_BYTES;
 use client::receipt::{Kept, Shown};
+use client::{Adoption, Error};
 use serde_json::{Value, json};
 use types::NodeId;
 
 use crate::args::proof::ReceiptsCommand;
-use crate::commands::receipt::{self, all, named};
+use crate::commands::receipt::{all, named};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::home::read_limited;
 use crate::output::Page;
 use crate::words;
 
@@ -103,19 +108,30 @@ pub(crate) fn logs_facts(shown: &Shown) -> Value {
     })
 }
 
+/// A file that is the proof of a charter's adoption.
+fn adoption(name: &str) -> Option<(PathBuf, Adoption)> {
+    let bytes = read_limited(Path::new(name), ADOPTION_BYTES as u64).ok()?;
+    Some((name.into(), Adoption::from_json(&bytes).ok()?))
+}
+
 fn check(context: &Context, names: &[String]) -> Result<Exit, Failure> {
     let roster = context.roster()?;
-    let disks = if names.is_empty() {
-        all(&context.home.receipts(&context.member))?
+    let judge = |path, kept: Result<Kept, Error>| {
+        let verdict = kept.and_then(|kept| kept.check(&roster)).map(|shown| shown.logs.is_some());
+        (path, verdict)
+    };
+    let judged: Vec<_> = if names.is_empty() {
+        let mine = all(&context.home.receipts(&context.member))?;
+        mine.into_iter().map(|disk| judge(disk.path, disk.kept)).collect()
     } else {
-        let one = |name: &String| named(context, name).map(|(path, kept)| receipt::OnDisk { path, kept: Ok(kept) });
-        names.iter().map(one).collect::<Result<_, _>>()?
+        let one = |name: &String| {
+            if let Some((path, adoption)) = adoption(name) {
+                return Ok((path, adoption.check(&roster).map(|adopted| adopted.logs.is_some())));
+            }
+            named(context, name).map(|(path, kept)| judge(path, Ok(kept)))
+        };
+        names.iter().map(one).collect::<Result<_, Failure>>()?
     };
-    let judge = |disk: receipt::OnDisk| {
-        let verdict = disk.kept.and_then(|kept| kept.check(&roster)).map(|shown| shown.logs.is_some());
-        (disk.path, verdict)
-    };
-    let judged: Vec<_> = disks.into_iter().map(judge).collect();
     let (good, bad): (Vec<_>, Vec<_>) = judged.iter().partition(|(_, verdict)| verdict.is_ok());
     let proven = good.iter().filter(|(_, verdict)| verdict == &Ok(true)).count();
     let faults: Vec<Value> = bad

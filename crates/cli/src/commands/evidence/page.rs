@@ -9,7 +9,7 @@ use types::NodeId;
 use types::message::Action;
 use types::roster::Roster;
 
-use crate::sheet::{Sheet, text};
+use crate::sheet::{Sheet, moment, text};
 
 const BEGIN: &str = "<details><summary>All of it, for programs</summary><pre id=\"evidence\">";
 const END: &str = "</pre></details>";
@@ -42,7 +42,7 @@ pub(crate) fn data(file: &str) -> Option<String> {
 fn head(bundle: &Bundle, roster: &Roster) -> (String, String) {
     let count = bundle.receipts.len();
     let title = match bundle.receipts.as_slice() {
-        [one] => format!("What was decided on {}", utc(one.summary.decided_at)),
+        [one] => format!("What was decided on {}", moment(&utc(one.summary.decided_at))),
         _ => format!("{count} decisions, and their proof"),
     };
     let lead = format!(

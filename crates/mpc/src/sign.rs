@@ -39,12 +39,12 @@ pub enum Adder {
 }
 
 impl Adder {
-    /// The faster adder for so many comparisons over links with this round-trip time and about 1 Gbit/s. Rounds are saved once
-    /// for each wave of comparisons in flight, bytes are spent on every comparison.
-    pub fn choose(comparisons: usize, round_trip: Duration) -> Self {
-        const BYTES_PER_US: u128 = 125;
+    /// The faster adder for so many comparisons over links with this round-trip time and this capacity. Rounds are saved once for
+    /// each wave of comparisons in flight, bytes are spent on every comparison. `cargo bench -p sim --bench adders` measures it.
+    pub fn choose(comparisons: usize, round_trip: Duration, mbit_per_s: u32) -> Self {
         let saved_us = 9 * round_trip.as_micros() / 2;
-        let spent_us = (comparisons.min(CHUNK_COMPARISONS) as u128 * 22 / 8) / BYTES_PER_US;
+        // 22 bits more for each comparison; so many Mbit/s are so many bits a microsecond.
+        let spent_us = comparisons.min(CHUNK_COMPARISONS) as u128 * 22 / u128::from(mbit_per_s.max(1));
         if saved_us > spent_us { Self::Prefix } else { Self::Ripple }
     }
     /// AND gates per comparison, which are also the bits sent per comparison and node.

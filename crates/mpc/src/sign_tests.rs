@@ -150,10 +150,14 @@ fn additive_numbers_are_reshared_first() {
 #[test]
 fn the_adder_follows_size_and_latency() {
     let ms = Duration::from_millis;
-    assert_eq!(Adder::choose(64, ms(1)), Adder::Prefix);
-    assert_eq!(Adder::choose(1 << 21, ms(1)), Adder::Ripple);
-    assert_eq!(Adder::choose(1 << 21, Duration::ZERO), Adder::Ripple);
-    assert_eq!(Adder::choose(1 << 20, ms(50)), Adder::Prefix);
+    let choose = |comparisons, round_trip| Adder::choose(comparisons, round_trip, 1000);
+    assert_eq!(choose(64, ms(1)), Adder::Prefix);
+    assert_eq!(choose(1 << 21, ms(1)), Adder::Ripple);
+    assert_eq!(choose(1 << 21, Duration::ZERO), Adder::Ripple);
+    assert_eq!(choose(1 << 20, ms(50)), Adder::Prefix);
     // However many waves: each of them saves rounds.
-    assert_eq!(Adder::choose(1 << 30, ms(50)), Adder::Prefix);
+    assert_eq!(choose(1 << 30, ms(50)), Adder::Prefix);
+    // Bytes are dearer on a slow line, and cheap on a fast one.
+    assert_eq!(Adder::choose(1 << 20, ms(50), 20), Adder::Ripple);
+    assert_eq!(Adder::choose(1 << 20, ms(1), 10_000), Adder::Prefix);
 }

@@ -1,8 +1,6 @@
-//! What logging costs a node: entries committed per second, with every batch forced to disk, and the share of a verification's
-//! latency that publication takes (signing, two cosignatures, and their records on disk, on three nodes of one machine).
+//! What logging costs a node's disk: entries committed per second, with every batch forced to disk.
 //!
-//! Run it with `cargo bench -p node --bench log`. The template is tiny, so a verification here is nearly all protocol and disk: the
-//! share of publication is as large as it gets.
+//! Run it with `cargo bench -p node --bench log`. What consent and logging add to the time of a verification: `--bench consent`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +16,6 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Commons, Device};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use node::store::{Batch, Effect, Entry, Store, Trail};
 use tlog::merkle::leaf_hash;
@@ -26,17 +23,11 @@ use tlog::{Kind, Opening};
 use types::message::{Decision, Outcome, VERSION};
 use types::{DeviceKey, Digest, NodeId, OperationId, Signature, TraceKey};
 
-const FACE: [i32; 8] = [96, 0, 0, 0, 0, 0, 0, 0];
-/// Verifications with publication and without, by turns, and how many of each in a turn.
-const TURNS: usize = 10;
-const IN_A_TURN: usize = 10;
-
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut criterion = Criterion::default().configure_from_args().sample_size(10).measurement_time(Duration::from_secs(3));
     appends(&mut criterion, &runtime);
     criterion.final_summary();
-    runtime.block_on(latency());
 }
 
 /// Batches of verifications, prepared and committed as the sequencer does it, then written into the log's files.
@@ -109,29 +100,4 @@ async fn batch(store: &Store, operations: u64) -> Batch {
     }
     let session = [5; 16];
     Batch { session, number, previous: chain.head, time, entries, log_size: log.size(), log_root: log.root() }
-}
-
-async fn latency() {
-    let commons = Commons::start_with(|config| config.patience.attempts = 1_000_000).await;
-    let ada = Device::new(&commons.roster);
-    commons.decided("/v1/enrolments", &ada.enrol(FACE)).await;
-    let (mut on, mut off) = (Vec::new(), Vec::new());
-    for turn in 0..2 * TURNS {
-        let held = turn % 2 == 1;
-        commons.nodes.iter().flatten().for_each(|node| node.app().hold_publication(held));
-        for _ in 0..IN_A_TURN {
-            let call = ada.verify(FACE);
-            let began = Instant::now();
-            commons.decided("/v1/verifications", &call).await;
-            if held { off.push(began.elapsed()) } else { on.push(began.elapsed()) }
-        }
-    }
-    on.sort_unstable();
-    off.sort_unstable();
-    let (with, without) = (on[on.len() / 2], off[off.len() / 2]);
-    println!(
-        "a verification: median {with:.1?} with publication, {without:.1?} without: {:+.1} %",
-        100.0 * (with.as_secs_f64() / without.as_secs_f64() - 1.0)
-    );
-    commons.stop_all().await;
 }

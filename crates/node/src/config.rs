@@ -124,6 +124,7 @@ pub struct PeerConfig {
     pub dead_after_ms: u64,
     pub handshake_timeout_ms: u64,
     pub round_timeout_ms: u64,
+    pub mbit_per_s: u32,
 }
 
 /// `[patience]`; see the reference file.
@@ -299,6 +300,9 @@ impl NodeConfig {
         ];
         if times.iter().any(|ms| !(10..=3_600_000).contains(ms)) {
             return wrong("times must be 10 to 3600000 milliseconds");
+        }
+        if !(1..=1_000_000).contains(&self.peer.mbit_per_s) {
+            return wrong("peer.mbit_per_s must be 1 to 1000000");
         }
         if self.witnesses.len() > MAX_WITNESSES {
             return wrong("at most 8 witnesses can be asked");

@@ -127,6 +127,9 @@ pub enum Error {
         /// What is in the way, without paths.
         what: String,
     },
+    /// Too little room on this node's disk. Nothing was changed.
+    #[error("this node's disk is full; nothing was changed, and nothing is decided until its operator has made room")]
+    StorageFull,
     /// Another node's log is not what was decided together.
     #[error(
         "the log of node {node} is not what the nodes decided together; nothing is decided until the operators have compared them; \
@@ -226,6 +229,9 @@ pub enum Error {
     /// The stored charter is not one of this commons.
     #[error("the stored charter does not hold: {0}; restore this node's directory from its newest backup")]
     Charter(#[from] charter::Error),
+    /// A charter that an operator was about to sign cannot be one.
+    #[error("nothing was signed: {0}")]
+    Proposed(#[source] charter::Error),
     /// The operator's configuration cannot be used.
     #[error("configuration: {what}")]
     Config {
@@ -354,7 +360,7 @@ impl Error {
             Self::NewerStore { .. } => "newer-store",
             Self::OlderStore { .. } => "older-store",
             Self::Damaged { .. } => "damaged",
-            Self::Charter(_) => "charter",
+            Self::Charter(_) | Self::Proposed(_) => "charter",
             Self::Config { .. } => "config",
             Self::NotInRoster { .. } => "not-in-roster",
             Self::Exposed { .. } => "exposed",
@@ -364,6 +370,7 @@ impl Error {
             Self::Log(_) => "log",
             Self::LogStopped { .. } => "log-stopped",
             Self::LogConflict { .. } => "log-conflict",
+            Self::StorageFull => "storage-full",
             Self::Random => "random",
             Self::Internal { .. } => "internal",
         }
@@ -400,6 +407,7 @@ impl Error {
             | Self::Aborted { .. }
             | Self::LogStopped { .. }
             | Self::LogConflict { .. }
+            | Self::StorageFull
             | Self::Stopped => Kind::Unavailable,
             Self::InDoubt => Kind::Timeout,
             _ => Kind::Internal,
@@ -412,6 +420,20 @@ impl Error {
             Self::NotPermitted(refusal) => Some(refusal.rule.code()),
             Self::AlreadyEnrolled { .. } => Some(charter::Rule::AlreadyEnrolled.code()),
             _ => None,
+        }
+    }
+
+    /// Whether the disk has no room for what was to be written.
+    pub fn is_storage_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::StorageFull => true,
+            Self::Io { source, .. } | Self::Database(sqlx::Error::Io(source)) => {
+                matches!(source.kind(), StorageFull | QuotaExceeded)
+            }
+            // SQLITE_FULL.
+            Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("13"),
+            _ => false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! share.
 
 pub mod app;
+pub mod approve;
 pub mod config;
 mod error;
 pub mod http;

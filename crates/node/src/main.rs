@@ -38,7 +38,9 @@ Set up a commons (each operator runs the first line on their own machine):
   commons-node roster --commons \"Lake village\" --profile face.toml \\
       card1.toml card2.toml card3.toml > roster.toml
   commons-node check --config node.toml
-  commons-node run --config node.toml";
+  commons-node run --config node.toml
+Change its rules (each operator, then `commons charter join` and `adopt`):
+  commons-node charter sign next.toml --config node.toml";
 
 #[derive(Subcommand)]
 enum Command {
@@ -60,6 +62,26 @@ enum Command {
     ///
     /// Changes nothing. Exit code 3 when anything is damaged.
     Fsck(Fsck),
+    /// The rules of the commons, as far as they need this node's key
+    #[command(subcommand)]
+    Charter(CharterCommand),
+}
+
+#[derive(Subcommand)]
+enum CharterCommand {
+    /// Sign a charter with this node's key; writes FILE.signature-N
+    ///
+    /// Read it first, and compare its digest with the other operators. Write it with `commons charter new`, see what it changes with
+    /// `commons charter check`, join the three signatures with `commons charter join`.
+    Sign(SignCharter),
+}
+
+#[derive(Args)]
+struct SignCharter {
+    /// The charter
+    file: PathBuf,
+    #[command(flatten)]
+    configured: Configured,
 }
 
 #[derive(Args)]
@@ -140,6 +162,7 @@ async fn obey(command: Command, json: bool) -> Result<(), Error> {
         Command::Roster(roster) => print_roster(&roster, json),
         Command::Check(configured) => check(&configured, json).await,
         Command::Fsck(fsck) => check_directory(&fsck, json).await,
+        Command::Charter(CharterCommand::Sign(sign)) => sign_charter(&sign, json),
         Command::Run(configured) => {
             // For tests and comparisons; the answers are the same with every kernel. The start-up log names it.
             mpc::kernel::select(std::env::var("COMMONS_KERNEL").ok().as_deref())
@@ -248,6 +271,25 @@ async fn check_directory(fsck: &Fsck, json: bool) -> Result<(), Error> {
     if sound { Ok(()) } else { Err(Error::Damaged { path: report.path, what: "fsck names the faults".to_owned() }) }
 }
 
+fn sign_charter(sign: &SignCharter, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(sign.configured.config.as_deref(), &sign.configured.overrides)?;
+    let signed = node::approve::sign_charter(&config, &sign.file)?;
+    let (charter, node, file) = (&signed.charter, signed.approval.node, &signed.file);
+    if json {
+        let (version, digest) = (charter.version(), charter.digest());
+        return print_json(&json!({ "node": node, "version": version, "digest": digest, "file": file }));
+    }
+    print(&format!(
+        "Signed version {} of the charter of \"{}\" as the operator of node {node}.\n  digest     {}\n  follows    {}\n  signature  {}\n\
+         Send the signature to who joins the three with `commons charter join`.\n",
+        charter.version(),
+        charter.document().name,
+        charter.digest(),
+        charter.document().previous,
+        file.display()
+    ))
+}
+
 async fn serve(configured: &Configured, json: bool) -> Result<(), Error> {
     let mut config = NodeConfig::load(configured.config.as_deref(), &configured.overrides)?;
     if json {
@@ -340,7 +382,7 @@ fn complain(error: &Error, json: bool) {
 
 fn exit_code(error: &Error) -> u8 {
     match error {
-        Error::Config { .. } | Error::Value(_) => 2,
+        Error::Config { .. } | Error::Proposed(_) | Error::Value(_) => 2,
         Error::NoStore { .. }
         | Error::StoreExists { .. }
         | Error::StoreLocked { .. }

@@ -12,6 +12,7 @@
 //! | `commons_batches` | | batches decided |
 //! | `commons_batch_operations` | | operations per batch |
 //! | `commons_matching_seconds` | | time of one matching run |
+//! | `commons_judging_seconds` | | time to find out whether one request may be done; twice for each operation |
 //! | `commons_log_entries` | | entries in the transparency log's files |
 //! | `commons_log_published_entries` | | entries under the checkpoint that is served |
 //! | `commons_log_cosigned_entries` | `witness` | entries that a witness has cosigned |
@@ -68,6 +69,11 @@ impl Metrics {
             histogram!("commons_batch_operations").record(operations as f64);
             histogram!("commons_matching_seconds").record(matching.as_secs_f64());
         });
+    }
+
+    /// Whether a request may be done was found out.
+    pub fn judged(&self, took: Duration) {
+        self.record(|| histogram!("commons_judging_seconds").record(took.as_secs_f64()));
     }
 
     /// A peer came or went.

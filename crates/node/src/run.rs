@@ -173,6 +173,7 @@ fn app_config(
     let seal = identity.seal_key().clone();
     let mut given = app::Config::new(identity.node(), Arc::clone(roster), keys, seal, Arc::clone(metrics));
     given.patience = config.patience.patience();
+    given.mbit_per_s = config.peer.mbit_per_s;
     given.courier = HttpCourier::new(roster)?;
     for witness in &config.witnesses {
         given.witnesses.push(witness.parse()?);

@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use charter::{Approval, Document};
 use tempfile::TempDir;
 use types::NodeId;
+use types::consent::SignedCharter;
 use types::roster::Roster;
 
 /// The modality that the simulated people are matched by.
@@ -14,11 +16,14 @@ pub const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'simulated'
     [matching]\nkind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\n\
     norm_max = 1.05\n";
 
-/// The `commons-node` of the same build as the running test, built now if need be.
+/// The `commons-node` that `COMMONS_NODE` names, or that of the same build as the running test, built now if need be.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn program(cargo: &str) -> io::Result<PathBuf> {
+    if let Some(program) = std::env::var_os("COMMONS_NODE") {
+        return Ok(program.into());
+    }
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--package", "node", "--bin", "commons-node"]);
     let mut directory = std::env::current_exe()?;
@@ -49,6 +54,14 @@ impl Commons {
     /// # Errors
     /// When a command fails or a file cannot be written.
     pub fn create(program: &Path, profile: &str) -> io::Result<Self> {
+        Self::create_on(program, profile, |_, _| Ok(()))
+    }
+
+    /// As [`Self::create`]; `disk` may put something under the folder of each node's data before it is there.
+    ///
+    /// # Errors
+    /// As [`Self::create`], and what `disk` says.
+    pub fn create_on(program: &Path, profile: &str, disk: impl Fn(NodeId, &Path) -> io::Result<()>) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let path = |name: &str| directory.path().join(name);
         let ports = free_ports()?;
@@ -57,6 +70,7 @@ impl Commons {
             let (http, peer) = port_pair(&ports, node);
             let (url, peer) = (format!("https://127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));
             let data = path(&format!("node-{node}"));
+            disk(node, &data)?;
             let id = node.to_string();
             run(Command::new(program)
                 .args(["init", "--id", &id, "--operator", "Simulation", "--url", &url, "--peer-address", &peer])
@@ -136,6 +150,34 @@ impl Commons {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Whether a node's process runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn runs(&mut self, node: NodeId) -> io::Result<bool> {
+        match self.processes.get_mut(node.index()).and_then(Option::as_mut) {
+            Some(child) => Ok(child.try_wait()?.is_none()),
+            None => Ok(false),
+        }
+    }
+
+    /// The document under the signatures of all three operators, each made with the operator's own program and key.
+    ///
+    /// # Errors
+    /// When a command fails or a file cannot be read.
+    pub fn sign_charter(&self, document: &Document) -> io::Result<SignedCharter> {
+        let file = self.directory.path().join(format!("charter-{}.toml", document.version));
+        std::fs::write(&file, document.canonical())?;
+        let sign = |node: NodeId| {
+            let config = self.directory.path().join(format!("node-{node}.toml"));
+            run(Command::new(&self.program).args(["charter", "sign"]).arg(&file).arg("--config").arg(config))?;
+            let text = std::fs::read_to_string(format!("{}.signature-{node}", file.display()))?;
+            Approval::from_text(&text).map(|approval| approval.signature).map_err(io::Error::other)
+        };
+        let [one, two, three] = NodeId::ALL;
+        Ok(SignedCharter { document: document.canonical(), signatures: [sign(one)?, sign(two)?, sign(three)?] })
     }
 
     /// Asks a node's process to end (SIGTERM) and waits for it.

@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
 
+mod common;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,13 +14,17 @@ use std::time::{Duration, Instant};
 use client::native::NativeClient;
 use client::request::Template;
 use client::{Error, Patience, Proof};
+use common::ready;
 use node::store::Store;
 use sim::Commons;
 use sim::commons::{PROFILE, program};
 use sim::crowd::{Crowd, Person};
-use types::NodeId;
+use tlog::merkle::leaf_hash;
+use tlog::tile::Resource;
+use tlog::{Bundle, Peaks};
 use types::message::Outcome;
 use types::profile::Profile;
+use types::{Digest, NodeId};
 
 /// People who act at the same time.
 const BUSY: u64 = 4;
@@ -144,11 +151,19 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
         .map(|actor| tokio::spawn(actor.act()))
         .collect();
 
+    let watching = tokio::spawn(watch(Arc::clone(&client), Arc::clone(&stop)));
+
     let mut chance = Crowd::new(seed, 64);
     let mut healing = Duration::ZERO;
     for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(50 + chance.below(400))).await;
         let node = NodeId::ALL[usize::try_from(chance.below(3)).unwrap()];
+        if chance.below(2) == 0 {
+            tokio::time::sleep(Duration::from_millis(50 + chance.below(400))).await;
+        } else {
+            // At some instant of a publication: soon after the node has logged something, which it signs and has cosigned next.
+            next_entry(&client, node).await;
+            tokio::time::sleep(Duration::from_millis(chance.below(130))).await;
+        }
         commons.kill(node).unwrap();
         tokio::time::sleep(Duration::from_millis(chance.below(150))).await;
         let began = Instant::now();
@@ -165,7 +180,9 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     for actor in actors {
         stories.extend(actor.await.unwrap());
     }
+    let seen = watching.await.unwrap();
     check_people(&client, &commons, &mut stories, &mut chance).await;
+    check_logs(&client, &commons, &stories, &seen).await;
     for node in NodeId::ALL {
         commons.stop(node).unwrap();
     }
@@ -175,11 +192,72 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     assert!(certificates > 0, "nobody got through");
     println!(
         "{kills} kills, {} people, {certificates} certificates, {} refused meanwhile, {} in doubt, longest healing {healing:.2?}: \
-         0 lost, 0 divergent, 0 half enrolled",
+         0 lost, 0 divergent, 0 half enrolled; {} checkpoints seen of logs that only grew",
         stories.len(),
         tally.refused.load(Ordering::SeqCst),
         tally.in_doubt.load(Ordering::SeqCst),
+        seen.iter().map(BTreeMap::len).sum::<usize>(),
     );
+}
+
+/// Sizes and roots of checkpoints that the logs of nodes 1, 2 and 3 have shown.
+type Seen = [BTreeMap<u64, Digest>; 3];
+
+/// Somebody who follows the logs while nodes fall and come back.
+async fn watch(client: Arc<NativeClient>, stop: Arc<AtomicBool>) -> Seen {
+    let mut seen = Seen::default();
+    while !stop.load(Ordering::SeqCst) {
+        for node in NodeId::ALL {
+            let Ok(signed) = client.checkpoint(node).await else { continue };
+            let key = tlog::checkpoint::log_key(client.commons().roster(), node).unwrap();
+            let checkpoint = signed.verify(&key).unwrap();
+            let first = *seen[node.index()].entry(checkpoint.size).or_insert(checkpoint.root);
+            assert_eq!(first, checkpoint.root, "node {node} showed two logs of {} entries", checkpoint.size);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    seen
+}
+
+/// Waits until a node has logged more than now, for a while.
+async fn next_entry(client: &NativeClient, node: NodeId) {
+    let batch = async || client.public_facts().await[node.index()].as_ref().ok().map(|facts| facts.batch);
+    let before = batch().await;
+    for _ in 0..200 {
+        if batch().await > before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// The logs are whole, cosigned and alike; every checkpoint that was ever shown is their beginning; every certificate is in them.
+async fn check_logs(client: &NativeClient, commons: &Commons, stories: &[Story], seen: &Seen) {
+    let mut look = client.follow(&client::logs::Following::new(commons.roster()).unwrap()).await;
+    let began = Instant::now();
+    while !look.problems.is_empty() || look.following.cross.ahead() != [0; 3] {
+        assert!(began.elapsed() < Duration::from_secs(60), "the logs: {:?}", look.problems);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        look = client.follow(&client::logs::Following::new(commons.roster()).unwrap()).await;
+    }
+    for (node, seen) in NodeId::ALL.into_iter().zip(seen) {
+        let size = look.following.logs[node.index()].size();
+        let mut peaks = Peaks::default();
+        for bundle in Bundle::covering(0, size) {
+            let bytes = client.log_file(node, Resource::Entries(bundle)).await.unwrap();
+            for entry in bundle.decode(&bytes).unwrap() {
+                peaks.append(leaf_hash(entry));
+                if let Some(root) = seen.get(&peaks.size()) {
+                    assert_eq!(*root, peaks.root(), "node {node} showed another log of {} entries once", peaks.size());
+                }
+            }
+        }
+        assert!(seen.keys().all(|shown| *shown <= size), "node {node} showed entries that are gone");
+    }
+    for proof in stories.iter().flat_map(|story| &story.proofs) {
+        let kept = client.keep(proof, None).await.unwrap();
+        client.complete(&kept).await.unwrap();
+    }
 }
 
 /// Asks about many people at once, each on their own.
@@ -244,19 +322,4 @@ async fn check_directories(commons: &Commons, stories: &[Story]) {
     assert!(found.iter().all(|one| *one == found[0]), "divergent: {found:?}");
     // Every person is known once: by the first device, or by the double that enrolled in the end.
     assert_eq!(found[0].1[0].1, stories.len() as u64);
-}
-
-/// Waits until all nodes are in touch with one another.
-async fn ready(client: &NativeClient, commons: &Commons) {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
-        let facts = client.public_facts().await;
-        let well = |facts: &types::api::CommonsBody| facts.peers.iter().all(|peer| peer.available);
-        if facts.iter().all(|facts| facts.as_ref().is_ok_and(well)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let logs: Vec<String> = NodeId::ALL.iter().map(|node| format!("node {node}:\n{}", commons.log(*node))).collect();
-    panic!("the commons does not heal\n{}", logs.join("\n"));
 }

@@ -62,6 +62,9 @@ pub const CHUNK_COMPARISONS: usize = 1 << 21;
 pub const PENDING_OPERATIONS: usize = 4096;
 /// Bytes of shares waiting for a batch on one node.
 pub const PENDING_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes that must be free on the disk of a node's data before it takes part in a batch: room for the batch, its log and what a
+/// later compaction copies, and for shields, which are kept even when nothing else is.
+pub const STORAGE_RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of one frame between nodes.
 pub const PEER_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a roster or profile file.

@@ -46,6 +46,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// How patient it is.
     pub patience: Patience,
+    /// What the slowest link between two nodes carries.
+    pub mbit_per_s: u32,
     /// Where batches are counted.
     pub metrics: Arc<Metrics>,
     /// Who is asked to cosign: the other two nodes first.
@@ -83,7 +85,7 @@ impl Default for Patience {
 }
 
 impl Config {
-    /// With the system's clock and the usual patience. The other two nodes are witnesses that nobody can reach until a courier is
+    /// With links of 1 Gbit/s, the system's clock and the usual patience. The other two nodes are witnesses that nobody can reach until a courier is
     /// set. The two keys sign decisions and the log.
     pub fn new(
         node: NodeId,
@@ -94,8 +96,20 @@ impl Config {
     ) -> Self {
         let (clock, patience, faults) = (Arc::new(SystemClock), Patience::default(), Faults::default());
         let (witnesses, courier) = (Vec::new(), Arc::new(NoCourier));
-        let mut config =
-            Self { node, roster, signing_key, log_key, seal_key, clock, patience, metrics, witnesses, courier, faults };
+        let mut config = Self {
+            node,
+            roster,
+            signing_key,
+            log_key,
+            seal_key,
+            clock,
+            patience,
+            mbit_per_s: 1000,
+            metrics,
+            witnesses,
+            courier,
+            faults,
+        };
         config.witnesses = nodes_as_witnesses(&config);
         config
     }

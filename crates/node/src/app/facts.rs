@@ -49,15 +49,21 @@ pub(crate) struct State<'a> {
     pub(crate) store: &'a Store,
     pub(crate) roster: &'a Roster,
     pub(crate) charter: &'a Charter,
-    /// Only in tests of the other nodes: do what no rule allows.
+    /// In tests of the other nodes: do what no rule allows.
+    #[cfg(test)]
     pub(crate) lawless: bool,
 }
 
 impl<'a> State<'a> {
     /// Of this node, under the charter in force.
     pub(crate) fn of(core: &'a Core, rules: &'a Rules) -> Self {
-        let lawless = core.config.faults.is_lawless();
-        Self { store: &core.store, roster: &core.config.roster, charter: &rules.charter, lawless }
+        Self {
+            store: &core.store,
+            roster: &core.config.roster,
+            charter: &rules.charter,
+            #[cfg(test)]
+            lawless: core.config.faults.is_lawless(),
+        }
     }
 }
 
@@ -162,10 +168,13 @@ impl State<'_> {
             let giver = member_facts(giver, shields);
             facts.grant = Some(GrantFacts { statement: row.statement.clone(), meaning: row.meaning, giver });
         }
-        let permit = match decide(self.charter, &facts, request, now) {
-            Err(_) | Ok(Permit::RefuseRecovery { .. }) if self.lawless => lawless(request, grant.as_ref())?,
-            decided => decided.map_err(|refusal| refused(refusal, request))?,
+        let decided = decide(self.charter, &facts, request, now).map_err(|refusal| refused(refusal, request));
+        #[cfg(test)]
+        let decided = match decided {
+            Err(_) | Ok(Permit::RefuseRecovery { .. }) if self.lawless => lawless(request, grant.as_ref()),
+            decided => decided,
         };
+        let permit = decided?;
         Ok(Judged { permit, concerned, subject, grant, ask, cut })
     }
 
@@ -301,6 +310,7 @@ fn refused(refusal: Refusal, request: &Request) -> Error {
 }
 
 /// What a node under test invents in place of a refusal: the use of whatever grant it finds, a recovery by whoever asks.
+#[cfg(test)]
 fn lawless(request: &Request, grant: Option<&GrantRow>) -> Result<Permit, Error> {
     match (&request.action, grant) {
         (Action::Use(usage), Some(row)) => {

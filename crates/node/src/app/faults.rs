@@ -1,6 +1,5 @@
-//! Named points at which a test stops a node as if its process had died. In a running node the list is empty.
-
-use std::sync::Arc;
+//! Named points at which a test stops a node as if its process had died. A program that is not under test has no such choice:
+//! there, [`Faults`] holds nothing, and asking it is a constant.
 
 /// Where a node can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,39 +24,56 @@ pub(crate) enum Point {
     AfterWitness,
 }
 
-type Stop = dyn Fn(Point) -> bool + Send + Sync;
-
 /// Decides at which points to stop.
+#[cfg(not(test))]
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Option<Arc<Stop>>, #[cfg(test)] bool);
+pub(crate) struct Faults(());
 
+#[cfg(not(test))]
 impl Faults {
-    /// Stops where `stop` says so.
-    #[cfg(test)]
-    pub(crate) fn new(stop: impl Fn(Point) -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(stop)), false)
-    }
-
-    /// Of a node that lets relying parties do what no rule allows.
-    #[cfg(test)]
-    pub(crate) fn lawless() -> Self {
-        Self(None, true)
-    }
-
-    /// Whether this node breaks the rules: only in tests.
-    #[cfg(test)]
-    pub(crate) fn is_lawless(&self) -> bool {
-        self.1
-    }
-
-    /// In a node that is not under test there is no such choice.
-    #[cfg(not(test))]
-    pub(crate) const fn is_lawless(&self) -> bool {
+    /// Never.
+    pub(crate) const fn stop_at(&self, _: Point) -> bool {
         false
     }
+}
 
-    /// Whether to stop here.
-    pub(crate) fn stop_at(&self, point: Point) -> bool {
-        self.0.as_ref().is_some_and(|stop| stop(point))
+#[cfg(test)]
+pub(crate) use chosen::Faults;
+
+#[cfg(test)]
+mod chosen {
+    use std::sync::Arc;
+
+    use super::Point;
+
+    type Stop = dyn Fn(Point) -> bool + Send + Sync;
+
+    /// What a test makes of a node.
+    #[derive(Clone, Default)]
+    pub(crate) struct Faults {
+        stop: Option<Arc<Stop>>,
+        lawless: bool,
+    }
+
+    impl Faults {
+        /// Stops where `stop` says so.
+        pub(crate) fn new(stop: impl Fn(Point) -> bool + Send + Sync + 'static) -> Self {
+            Self { stop: Some(Arc::new(stop)), lawless: false }
+        }
+
+        /// Of a node that lets relying parties do what no rule allows.
+        pub(crate) fn lawless() -> Self {
+            Self { stop: None, lawless: true }
+        }
+
+        /// Whether this node breaks the rules.
+        pub(crate) fn is_lawless(&self) -> bool {
+            self.lawless
+        }
+
+        /// Whether to stop here.
+        pub(crate) fn stop_at(&self, point: Point) -> bool {
+            self.stop.as_ref().is_some_and(|stop| stop(point))
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod admission;
 mod attempts;
 mod config;
+mod evidence;
 mod facts;
 mod faults;
 pub mod link;
@@ -26,6 +27,7 @@ mod tests;
 mod witness;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use tlog::tile::Resource;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -90,13 +92,28 @@ impl App {
             in_agreement,
             obstacle: Some(Obstacle::Unreachable(missing)),
             alarm: witness::accused(&store.conflicts()).map(Obstacle::LogConflict),
+            full: false,
         };
         let attempts = Attempts::new(config.patience);
         let commons = config.roster.digest();
         let publication = publication(&config, &store).await?;
         let status = RwLock::new(status);
         let rules = RwLock::new(Arc::new(Rules::load(&store, &config.roster).await?));
-        let core = Arc::new(Core { config, commons, store, links, status, publication, rules, stop, stopped });
+        let (adder, last_adder, pursuit) = Default::default();
+        let core = Arc::new(Core {
+            config,
+            commons,
+            store,
+            links,
+            status,
+            publication,
+            rules,
+            stop,
+            stopped,
+            adder,
+            last_adder,
+            pursuit,
+        });
         let (sequencer, results) = Sequencer::load(Arc::clone(&core)).await?;
         let (commands, queue) = mpsc::channel(limits::PENDING_OPERATIONS);
         let sequencer = tokio::spawn(sequencer.run(queue, events, results)).abort_handle();
@@ -244,7 +261,7 @@ impl App {
         let connected = core.links.available();
         let status = core.status.read().unwrap_or_else(PoisonError::into_inner);
         let stopped = core.stopped.is_cancelled().then_some(Obstacle::Stopping);
-        let obstacle = stopped.or_else(|| status.obstacle.clone()).or_else(|| status.alarm.clone());
+        let obstacle = stopped.or_else(|| status.standing());
         let peers = NodeId::ALL.map(|node| {
             let at = |flags: [bool; 3]| flags.get(node.index()).copied().unwrap_or(false);
             node == core.config.node || (at(status.in_agreement) && at(connected))
@@ -278,6 +295,16 @@ impl App {
         self.0.core.publication.hold(hold);
     }
 
+    /// For measurements: from now on every batch that this node proposes is matched with this adder; with `None`, it chooses again.
+    pub fn set_adder(&self, adder: Option<mpc::Adder>) {
+        *self.0.core.adder.lock().unwrap_or_else(PoisonError::into_inner) = adder;
+    }
+
+    /// For measurements: the adder of the batch that this node proposed last.
+    pub fn last_adder(&self) -> Option<mpc::Adder> {
+        *self.0.core.last_adder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Cosigns a checkpoint of another node's log, or says why not.
     ///
     /// # Errors
@@ -307,7 +334,9 @@ impl App {
         // An early answer from the committed state; the sequencer judges again when the operation's turn comes.
         let rules = core.rules();
         let state = State::of(core, &rules);
+        let began = Instant::now();
         let judged = state.judge(request, Some(&trace), Shields::Known, core.config.clock.now()).await?;
+        core.config.metrics.judged(began.elapsed());
         let task = self.task(request, reference, sealed).await?;
         if let Action::Withdraw { profile } = &request.action {
             let has = |row: &crate::store::MemberRow| profile.as_ref().is_none_or(|profile| row.record(profile).is_some());

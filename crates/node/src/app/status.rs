@@ -25,6 +25,8 @@ pub enum Obstacle {
     LogSetBack,
     /// The log of this node is not what was decided.
     LogConflict(NodeId),
+    /// Too little room on this node's disk.
+    StorageFull,
     /// Stopping or stopped.
     Stopping,
 }
@@ -52,6 +54,7 @@ impl Obstacle {
                 Error::LogStopped { what: what.to_owned() }
             }
             Self::LogConflict(node) => Error::LogConflict { node: *node },
+            Self::StorageFull => Error::StorageFull,
             Self::Stopping => Error::Stopped,
         }
     }
@@ -76,6 +79,16 @@ pub(super) struct Status {
     pub(super) obstacle: Option<Obstacle>,
     /// What the log's publisher and the witness found: as grave as an obstacle, and lifted by them alone.
     pub(super) alarm: Option<Obstacle>,
+    /// Whether there is too little room on the disk, as the sequencer saw a moment ago.
+    pub(super) full: bool,
+}
+
+impl Status {
+    /// The gravest reason not to take requests.
+    pub(super) fn standing(&self) -> Option<Obstacle> {
+        let alarm = || self.alarm.clone().or(self.full.then_some(Obstacle::StorageFull));
+        self.obstacle.clone().or_else(alarm)
+    }
 }
 
 impl Core {
@@ -85,10 +98,13 @@ impl Core {
             return Err(Error::Stopped);
         }
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-        match status.obstacle.as_ref().or(status.alarm.as_ref()) {
-            Some(obstacle) => Err(obstacle.error()),
-            None => Ok(()),
-        }
+        status.standing().map_or(Ok(()), |obstacle| Err(obstacle.error()))
+    }
+
+    /// Says whether the disk has too little room. Returns whether that is news.
+    pub(super) fn set_full(&self, full: bool) -> bool {
+        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut status.full, full) != full
     }
 
     /// Sets or lifts the alarm if `over` says that it may replace the present one. Evidence against another node stays.

@@ -3,10 +3,12 @@
 //! Beyond what any witness checks (the log signed it, and it continues what was cosigned last), this one knows what the log must
 //! hold: leaves of joint operations are the same on all three nodes. So it waits until its own log is as long, compares the roots,
 //! and cosigns nothing that it has not logged itself. A log that drops an entry, edits one, adds one or forks gets no cosignature
-//! from an honest node; the checkpoint it signed is kept as evidence, and this node stops deciding until people have looked.
+//! from an honest node; the checkpoint it signed is kept as evidence, and this node stops deciding until people have looked. Where the
+//! log contradicts what was cosigned before, a proof for everybody is looked for (`evidence`).
 //!
 //! The record of what was cosigned is compared, replaced and on disk in one transaction, before the reply.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tlog::checkpoint::{log_key, witness_name};
@@ -14,6 +16,7 @@ use tlog::merkle::empty_root;
 use tlog::{AddCheckpoint, Checkpoint, Conflict, Refusal, SignedCheckpoint, Tree, Verdict, VerifierKey, Witness, witness};
 use types::{Digest, NodeId};
 
+use super::evidence::{Case, pursue};
 use super::faults::Point;
 use super::sequencer::Core;
 use super::status::Obstacle;
@@ -54,7 +57,7 @@ impl From<&Refusal> for Answer {
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Log`], [`Error::Io`]: nothing was cosigned.
-pub(super) async fn add_checkpoint(core: &Core, body: &[u8]) -> Result<Answer, Error> {
+pub(super) async fn add_checkpoint(core: &Arc<Core>, body: &[u8]) -> Result<Answer, Error> {
     let config = &core.config;
     let logs = NodeId::ALL.into_iter().filter(|node| *node != config.node);
     let logs: Vec<(NodeId, VerifierKey)> = logs.filter_map(|node| Some((node, log_key(&config.roster, node)?))).collect();
@@ -100,7 +103,7 @@ pub(super) async fn add_checkpoint(core: &Core, body: &[u8]) -> Result<Answer, E
 
 /// Compares another node's checkpoint with this node's own log. An answer means that it is not to be cosigned.
 async fn cross_check(
-    core: &Core,
+    core: &Arc<Core>,
     (node, log): (NodeId, &VerifierKey),
     theirs: &Checkpoint,
     signed: &SignedCheckpoint,
@@ -115,7 +118,8 @@ async fn cross_check(
     }
     // Two roots of one size under one signature prove the fork to anybody.
     let latest = core.store.witnessed(log.name().as_str()).await?;
-    let fork = latest.and_then(|latest| Conflict::same_size(latest.checkpoint().clone(), signed.clone(), log).ok());
+    let cosigned = latest.map(|latest| latest.checkpoint().clone());
+    let fork = cosigned.clone().and_then(|cosigned| Conflict::same_size(cosigned, signed.clone(), log).ok());
     if let Some(fork) = fork {
         accuse(core, node, &format!("fork-{}", theirs.size), &fork.to_string()).await?;
         return Ok(Some(Answer::text(422, "this witness has cosigned another root of this size\n")));
@@ -126,6 +130,9 @@ async fn cross_check(
         theirs.size, core.config.node
     );
     accuse(core, node, &format!("differs-{}", theirs.size), &evidence).await?;
+    if let Some(cosigned) = cosigned {
+        pursue(core, Case { node, log: log.clone(), cosigned, refused: signed.clone() });
+    }
     Ok(Some(Answer::text(422, "this witness has logged other entries\n")))
 }
 

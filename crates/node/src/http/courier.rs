@@ -1,11 +1,11 @@
-//! Takes checkpoints to witnesses over HTTPS: to the other two nodes with their keys pinned by the roster, to external witnesses
+//! Takes checkpoints to witnesses, and fetches tiles of other nodes' logs, over HTTPS: to the other two nodes with their keys pinned by the roster, to external witnesses
 //! with certificates of public authorities. Redirects are not followed; replies are bounded in size and time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 use rustls::crypto::ring;
 use types::roster::Roster;
 use types::{NodeId, limits};
@@ -14,6 +14,9 @@ use super::log::WITNESS_TIMEOUT;
 use crate::Error;
 use crate::app::{Courier, Delivery, WitnessAt};
 use crate::peer::pinned_https;
+
+/// A full tile of hashes.
+const TILE_BYTES: usize = 32 * tlog::tile::WIDTH as usize;
 
 /// One client per node, and one for everybody else.
 #[derive(Debug)]
@@ -39,29 +42,42 @@ impl HttpCourier {
         Ok(Arc::new(Self { nodes, others: bounded().build().map_err(internal)? }))
     }
 
-    async fn post(&self, witness: &WitnessAt, body: String) -> Result<(u16, Vec<u8>), reqwest::Error> {
-        let client = witness.node.and_then(|node| self.nodes.get(&node)).unwrap_or(&self.others);
-        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-        let mut response = client.post(url).header("content-type", "text/plain; charset=utf-8").body(body).send().await?;
+    fn client(&self, witness: &WitnessAt) -> &Client {
+        witness.node.and_then(|node| self.nodes.get(&node)).unwrap_or(&self.others)
+    }
+}
+
+fn url(witness: &WitnessAt, path: &str) -> String {
+    format!("{}/{path}", witness.url.trim_end_matches('/'))
+}
+
+/// Status and body, cut off soon after `limit` bytes.
+async fn take(request: RequestBuilder, limit: usize) -> Result<(u16, Vec<u8>), String> {
+    let read = async {
+        let mut response = request.send().await?;
         let mut reply = Vec::new();
-        while reply.len() <= limits::NOTE_BYTES
+        while reply.len() <= limit
             && let Some(piece) = response.chunk().await?
         {
             reply.extend_from_slice(&piece);
         }
         Ok((response.status().as_u16(), reply))
-    }
+    };
+    read.await.map_err(|error: reqwest::Error| match error {
+        error if error.is_timeout() => "it did not answer in time".to_owned(),
+        error if error.is_connect() => "it cannot be reached, or shows another key than expected".to_owned(),
+        _ => "it broke off the connection".to_owned(),
+    })
 }
 
 impl Courier for HttpCourier {
     fn add_checkpoint<'a>(&'a self, witness: &'a WitnessAt, body: String) -> Delivery<'a> {
-        Box::pin(async move {
-            self.post(witness, body).await.map_err(|error| match error {
-                error if error.is_timeout() => "it did not answer in time".to_owned(),
-                error if error.is_connect() => "it cannot be reached, or shows another key than expected".to_owned(),
-                _ => "it broke off the connection".to_owned(),
-            })
-        })
+        let post = self.client(witness).post(url(witness, "add-checkpoint"));
+        Box::pin(take(post.header("content-type", "text/plain; charset=utf-8").body(body), limits::NOTE_BYTES))
+    }
+
+    fn log_file<'a>(&'a self, witness: &'a WitnessAt, path: String) -> Delivery<'a> {
+        Box::pin(take(self.client(witness).get(url(witness, &format!("log/{path}"))), TILE_BYTES))
     }
 }
 

@@ -49,6 +49,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("aborted", 503, "Matching was aborted"),
     ("log-stopped", 503, "This node cannot keep its log"),
     ("log-conflict", 503, "A node's log is not what was decided"),
+    ("storage-full", 503, "This node's disk is full"),
     ("stopped", 503, "This node has stopped"),
     ("in-doubt", 504, "Not decided yet"),
     ("internal", 500, "This node failed"),
@@ -99,6 +100,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let error = if error.is_storage_full() { Error::StorageFull } else { error };
         if error.kind() == Kind::Internal {
             tracing::error!(code = error.code(), "a request failed: {}", error.chain());
             return Self::new("internal", "this node failed; its operator finds the reason in the log; try another node");
@@ -107,7 +109,7 @@ impl From<Error> for Failure {
             Error::TooManyAttempts { retry_after_s } => Some((*retry_after_s).max(1)),
             Error::Busy { .. } | Error::Recovering | Error::InDoubt => Some(2),
             Error::Unavailable { .. } | Error::NotEverywhere { .. } | Error::Aborted { .. } => Some(5),
-            Error::Stopped => Some(30),
+            Error::Stopped | Error::StorageFull => Some(30),
             _ => None,
         };
         let unavailable_nodes = error.unavailable_nodes().into_iter().map(types::NodeId::number).collect();

@@ -252,12 +252,18 @@ pub(super) async fn keep(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certific
     Ok(())
 }
 
-/// Erases all that is kept of a member who leaves.
+/// Erases all that is kept of a member who leaves. What relying parties asked them stays as the parties' own, and names nobody any
+/// more: an answer that was given can be heard, and a question that waits seems to wait, so that nobody learns who left.
 pub(super) async fn forget_member(tx: &mut Tx<'_>, member: &MemberId) -> Result<(), Error> {
+    query("UPDATE asks SET member = NULL, state = CASE state WHEN ?1 THEN ?1 ELSE ?2 END WHERE member = ?3")
+        .bind(ANSWERED)
+        .bind(CUT)
+        .bind(bytes(&member.0))
+        .execute(&mut **tx)
+        .await?;
     for table in [
         "grants",
         "subjects",
-        "asks",
         "comparisons",
         "events",
         "shields",

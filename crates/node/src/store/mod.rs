@@ -92,6 +92,7 @@ pub struct Store {
     write: SqlitePool,
     segments: Arc<Segments>,
     log_files: Arc<LogFiles>,
+    dir: PathBuf,
     log_dir: PathBuf,
     roster: Roster,
     /// Held until the store is dropped.
@@ -142,7 +143,8 @@ impl Store {
         let log_dir = dir.join(LOG);
         let log_files = Arc::new(open_log(&write, &log_dir).await?);
         let (segments, profiles, roster) = (Arc::new(segments), &roster.profiles, roster.clone());
-        let store = Self { read, write, segments, log_files, log_dir, roster, _lock: lock };
+        let dir = dir.to_owned();
+        let store = Self { read, write, segments, log_files, dir, log_dir, roster, _lock: lock };
         // Whatever the list still named is overwritten.
         slots::forget_erasures(&store.write).await?;
         // Moves follow every commit, so there are none to finish while a batch is prepared.
@@ -158,6 +160,22 @@ impl Store {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+    }
+
+    /// Bytes that this program may still write where the directory lies.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn room(&self) -> Result<u64, Error> {
+        let stat = rustix::fs::statvfs(&self.dir).map_err(|error| Error::io(&self.dir)(error.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Lets the database grow to so many pages and no further, as a full disk would; to as many as there are, if that is more.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, pages: u32) {
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(limit).execute(&self.write).await.unwrap();
     }
 
     /// Where the decision chain stands.
@@ -281,6 +299,15 @@ impl Store {
     /// [`Error::Database`].
     pub async fn prepare(&self, batch: &Batch) -> Result<(), Error> {
         meta::prepare(&self.write, batch).await
+    }
+
+    /// Overwrites the shares of a batch that could not be promised. Needs no room; a start does the same.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn take_back(&self, batch: &Batch) -> Result<(), Error> {
+        let (segments, shares) = (Arc::clone(&self.segments), batch.admitted().cloned().collect::<Vec<_>>());
+        blocking(move || segments.erase(&shares)).await
     }
 
     /// The promised batch, if any.

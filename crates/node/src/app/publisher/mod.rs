@@ -42,10 +42,13 @@ const RENEW: Duration = Duration::from_secs(600);
 /// What a courier brings back: an HTTP status and a body, or why there is none.
 pub type Delivery<'a> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), String>> + Send + 'a>>;
 
-/// Takes a checkpoint to a witness.
+/// Takes a checkpoint to a witness, and looks at another node's log.
 pub trait Courier: Send + Sync + 'static {
     /// Sends `body` to the `add-checkpoint` call of `witness`. Ends in bounded time.
     fn add_checkpoint<'a>(&'a self, witness: &'a WitnessAt, body: String) -> Delivery<'a>;
+
+    /// Fetches a file of the log of a witness that is a node, by its path below `log/`. Ends in bounded time.
+    fn log_file<'a>(&'a self, witness: &'a WitnessAt, path: String) -> Delivery<'a>;
 }
 
 /// A witness and where it is.
@@ -66,6 +69,9 @@ pub(super) struct NoCourier;
 impl Courier for NoCourier {
     fn add_checkpoint<'a>(&'a self, _: &'a WitnessAt, _: String) -> Delivery<'a> {
         Box::pin(async { Err("this node has no way to reach witnesses".to_owned()) })
+    }
+    fn log_file<'a>(&'a self, _: &'a WitnessAt, _: String) -> Delivery<'a> {
+        Box::pin(async { Err("this node has no way to reach other nodes' logs".to_owned()) })
     }
 }
 

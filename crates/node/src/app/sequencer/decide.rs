@@ -7,7 +7,7 @@ use types::message::Certificate;
 use types::sign::{sign, verify};
 use types::{DeviceKey, Digest, NodeId, Signature};
 
-use super::{Flow, Halt, Matching, Phase, Prepared, Sequencer, Vote};
+use super::{Flow, Halt, Matching, Phase, Prepared, Sequencer, TICK, Vote};
 use crate::Error;
 use crate::app::faults::Point;
 use crate::app::link::{ControlMessage, SessionId};
@@ -60,15 +60,21 @@ impl Sequencer {
         let slots = match self.core.store.append(shares).await {
             Ok(slots) => slots,
             Err(error) => {
-                tracing::error!(code = error.code(), error = &error as &dyn std::error::Error, "shares could not be stored");
-                self.release(waiting, None, "a node could not store the shares");
-                self.broadcast(&ControlMessage::Aborted { session, unreachable: None });
+                self.decline(session, waiting, &error);
                 return Ok(());
             }
         };
         batch.set_slots(slots);
         self.fault(Point::AfterShares)?;
-        self.core.store.prepare(&batch).await?;
+        match self.core.store.prepare(&batch).await {
+            Err(error) if error.is_storage_full() => {
+                // Nothing was promised. The shares lie in free slots, where the next ones would go.
+                self.core.store.take_back(&batch).await?;
+                self.decline(session, waiting, &error);
+                return Ok(());
+            }
+            done => done?,
+        }
         self.fault(Point::AfterPrepare)?;
 
         let mut prepared = self.promise(batch, waiting, false);
@@ -85,6 +91,14 @@ impl Sequencer {
             }
         }
         Ok(())
+    }
+
+    /// Ends a run whose outcome this node could not store, and promises that it never will.
+    fn decline(&mut self, session: SessionId, waiting: Vec<Waiting>, error: &Error) {
+        tracing::error!(code = error.code(), error = error as &dyn std::error::Error, "the outcome could not be stored");
+        self.release(waiting, None, "a node could not store the outcome");
+        self.propose_after = Instant::now() + TICK;
+        self.broadcast(&ControlMessage::Aborted { session, unreachable: None });
     }
 
     /// A batch that this node has prepared, with its own signatures.
@@ -200,7 +214,7 @@ impl Sequencer {
         self.update_status();
     }
 
-    async fn commit_if_all_voted(&mut self) -> Flow {
+    pub(super) async fn commit_if_all_voted(&mut self) -> Flow {
         let Phase::Prepared(prepared) = &self.phase else { return Ok(()) };
         let [Some(one), Some(two), Some(three)] = &prepared.votes else { return Ok(()) };
         let signatures: Vec<[Signature; 3]> =
@@ -208,7 +222,14 @@ impl Sequencer {
         let batch = &prepared.batch;
         let certificates = batch.certificates(&signatures)?;
         let (outcomes_s, _) = self.core.rules().retention_s();
-        self.core.store.commit(batch, &signatures, batch.time.saturating_add(outcomes_s)).await?;
+        match self.core.store.commit(batch, &signatures, batch.time.saturating_add(outcomes_s)).await {
+            Err(error) if error.is_storage_full() => {
+                // It is promised and decided. This node serves nobody until it has done as the others.
+                tracing::error!(batch = batch.number, "no room to commit what was decided; it is tried again");
+                return Ok(());
+            }
+            done => done?,
+        }
         self.fault(Point::AfterCommit)?;
         let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Idle) else { return Ok(()) };
         let batch = prepared.batch;

@@ -87,6 +87,12 @@ pub(super) struct Core {
     pub(super) stop: CancellationToken,
     /// Cancelled when the sequencer has stopped.
     pub(super) stopped: CancellationToken,
+    /// For measurements: the adder of every batch, whatever its size.
+    pub(super) adder: std::sync::Mutex<Option<mpc::Adder>>,
+    /// For measurements: the adder of the batch that was proposed last.
+    pub(super) last_adder: std::sync::Mutex<Option<mpc::Adder>>,
+    /// Held while a proof of a fork is looked for.
+    pub(super) pursuit: tokio::sync::Mutex<()>,
 }
 
 pub(super) struct Sequencer {
@@ -100,8 +106,8 @@ pub(super) struct Sequencer {
     peers: [Option<Peer>; 3],
     /// Node 1: no proposal before this instant.
     propose_after: Instant,
-    /// Time from proposal to readiness, to choose an adder.
-    round_trip: Duration,
+    /// The least time from a proposal to readiness of late, to choose an adder; absent before the first.
+    round_trip: Option<Duration>,
     obstacle: Option<Obstacle>,
     finished: mpsc::Sender<(SessionId, Result<Vec<Verdict>, Failure>)>,
     forgotten: Instant,
@@ -194,7 +200,7 @@ impl Sequencer {
             phase: Phase::Idle,
             peers: [const { None }; 3],
             propose_after: Instant::now(),
-            round_trip: Duration::from_millis(1),
+            round_trip: None,
             obstacle: None,
             finished,
             forgotten: Instant::now(),
@@ -248,7 +254,13 @@ impl Sequencer {
         loop {
             tokio::select! {
                 Some(event) = events.recv() => self.on_event(event).await?,
-                Some((session, result)) = results.recv() => self.on_finished(session, result).await?,
+                Some((session, result)) = results.recv() => {
+                    if result.is_err() {
+                        // What a peer said before it ended a session may be the reason.
+                        self.catch_up(events).await?;
+                    }
+                    self.on_finished(session, result).await?;
+                }
                 command = commands.recv() => match command {
                     Some(command) => self.on_command(command).await?,
                     // Nobody is left who could ask for anything.
@@ -268,6 +280,15 @@ impl Sequencer {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Takes in what has come from the peers so far.
+    async fn catch_up(&mut self, events: &mut mpsc::Receiver<PeerEvent>) -> Flow {
+        for _ in 0..super::link::EVENT_QUEUE {
+            let Ok(event) = events.try_recv() else { break };
+            self.on_event(event).await?;
+        }
+        Ok(())
     }
 
     fn own(&self) -> NodeId {
@@ -453,6 +474,7 @@ impl Sequencer {
 
     async fn on_tick(&mut self) -> Flow {
         let patience = self.core.config.patience;
+        self.look_for_room();
         match &mut self.phase {
             Phase::Proposed(offer, _) if offer.since.elapsed() > patience.proposal => {
                 self.abandon(None, "a node did not answer a proposal");
@@ -479,13 +501,44 @@ impl Sequencer {
         if self.shields_told.elapsed() > ASK_AGAIN {
             self.shields_told = Instant::now();
             self.requeue_shields().await?;
+            // For a batch that all have promised and this node had no room to commit.
+            self.commit_if_all_voted().await?;
         }
         if self.forgotten.elapsed() > FORGET_EVERY {
             self.forgotten = Instant::now();
-            self.core.store.forget(self.core.config.clock.now()).await?;
-            self.core.store.forget_consent(self.chain.decided_at, self.core.rules().retention_s()).await?;
+            match self.forget().await {
+                // It is forgotten when there is room again.
+                Err(error) if error.is_storage_full() => tracing::warn!("no room to erase what is too old"),
+                done => done?,
+            }
         }
         Ok(())
+    }
+
+    async fn forget(&self) -> Result<(), Error> {
+        self.core.store.forget(self.core.config.clock.now()).await?;
+        self.core.store.forget_consent(self.chain.decided_at, self.core.rules().retention_s()).await
+    }
+
+    /// Takes no part in anything new while the disk has too little room. What waits is refused at once, everywhere.
+    fn look_for_room(&mut self) {
+        // A file system that does not say has room until something cannot be written.
+        let full = self.core.store.room().is_ok_and(|bytes| bytes < types::limits::STORAGE_RESERVE_BYTES);
+        if !self.core.set_full(full) {
+            return;
+        }
+        if !full {
+            return tracing::info!("there is room on the disk again");
+        }
+        let least_mb = types::limits::STORAGE_RESERVE_BYTES / 1_000_000;
+        tracing::error!(
+            least_mb,
+            "too little room on the disk of the data directory; nothing is decided until there is more"
+        );
+        let operations = self.fail_pending(|_| Error::StorageFull);
+        if !operations.is_empty() {
+            self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
+        }
     }
 
     /// Operations that some node never got, and operations whose time has passed.

@@ -1,6 +1,6 @@
 //! From waiting operations to a run: propose, offer, start.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use charter::Permit;
@@ -14,11 +14,14 @@ use super::{Flow, Matching, Offer, Phase, Sequencer, coordinator};
 use crate::app::facts::{Shields, State, Unsettled};
 use crate::app::link::{ControlMessage, OperationRef, Proposal, SessionId};
 use crate::app::matching::{Planned, Run};
-use crate::app::pending::{Operation, Task};
+use crate::app::pending::{Operation, Task, Waiting};
 use crate::{Error, Kind};
 
 /// Pause after a node did not have what was proposed.
 const AFTER_MISSING: Duration = Duration::from_millis(20);
+
+/// Before any was measured.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(1);
 
 /// Whether an operation can be decided at the head of the chain.
 pub(super) enum Planning {
@@ -47,12 +50,14 @@ impl Sequencer {
         getrandom::fill(&mut session).map_err(|_| Error::Random)?;
         let session = SessionId(session);
         let Ok(opened) = self.core.links.open_session(session) else { return Ok(()) };
+        let adder = self.adder(&plan);
+        *self.core.last_adder.lock().unwrap_or_else(PoisonError::into_inner) = Some(adder);
         let proposal = Proposal {
             session,
             number: self.chain.committed + 1,
             head: self.chain.head,
             time,
-            prefix: self.adder(&plan) == Adder::Prefix,
+            prefix: adder == Adder::Prefix,
             operations: plan.iter().map(|planned| planned.operation.reference).collect(),
         };
         self.broadcast(&ControlMessage::Propose(proposal.clone()));
@@ -67,9 +72,11 @@ impl Sequencer {
     async fn choose(&mut self, time: UnixSeconds) -> Flow<Vec<Planned>> {
         let mut bounds = Bounds::default();
         let roster = Arc::clone(&self.core.config.roster);
-        let lawless = self.core.config.faults.is_lawless();
+        let everywhere = |waiting: &&Waiting| waiting.lacking().is_none();
+        #[cfg(test)]
+        let everywhere = |waiting: &&Waiting| everywhere(waiting) || self.core.config.faults.is_lawless();
         let mut held: Vec<Arc<Operation>> =
-            self.pending.iter().filter(|w| w.lacking().is_none() || lawless).map(|w| Arc::clone(&w.operation)).collect();
+            self.pending.iter().filter(everywhere).map(|w| Arc::clone(&w.operation)).collect();
         held.sort_by_key(|operation| !operation.is_shield());
         let mut plan = Vec::new();
         for operation in held {
@@ -105,7 +112,9 @@ impl Sequencer {
             return Ok(Planning::Refuse(Error::Replayed));
         }
         let state = State::of(&self.core, &rules);
+        let began = Instant::now();
         let judged = state.judge(&operation.signed.message, Some(&operation.trace), Shields::Decided, time).await;
+        self.core.config.metrics.judged(began.elapsed());
         let judged = match judged {
             Ok(judged) => judged,
             Err(error) if error.kind() == Kind::Internal => return Err(error.into()),
@@ -142,11 +151,15 @@ impl Sequencer {
 
     /// The adder for the gallery search, which is where the comparisons are.
     fn adder(&self, plan: &[Planned]) -> Adder {
+        if let Some(adder) = *self.core.adder.lock().unwrap_or_else(PoisonError::into_inner) {
+            return adder;
+        }
         let profile = plan.iter().find_map(|planned| planned.operation.profile());
         let rows = profile.and_then(|id| self.core.config.roster.profile(id)).map_or(1, |p| p.matching.probe_rows());
         let gallery = profile.and_then(|id| self.galleries.get(id));
-        let records = gallery.map_or(0, |g| g.read().unwrap_or_else(std::sync::PoisonError::into_inner).len());
-        Adder::choose(plan.len() * rows * records.max(64), self.round_trip)
+        let records = gallery.map_or(0, |g| g.read().unwrap_or_else(PoisonError::into_inner).len());
+        let round_trip = self.round_trip.unwrap_or(FIRST_ROUND_TRIP);
+        Adder::choose(plan.len() * rows * records.max(64), round_trip, self.core.config.mbit_per_s)
     }
 
     /// The others: checks a proposal and opens its session.
@@ -216,7 +229,9 @@ impl Sequencer {
         if !ready.iter().all(|ready| *ready) {
             return;
         }
-        self.round_trip = offer.since.elapsed();
+        // What the nodes do besides travels with it: the least counts. It may grow again, should the way become longer.
+        let (took, before) = (offer.since.elapsed(), self.round_trip);
+        self.round_trip = Some(before.map_or(took, |least| took.min(least * 5 / 4)));
         let start = |node| self.core.links.send(node, ControlMessage::Start { session }).is_ok();
         if !self.others().into_iter().all(start) {
             return self.abandon(None, "a node could not be told to start");

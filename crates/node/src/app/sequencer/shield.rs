@@ -1,7 +1,7 @@
 //! Shields: they hold on each node from the moment it hears of one, and are decided in the chain as soon as all three can.
 //!
-//! A node that hears of a shield keeps the signed request on disk, drops what waits for that member, takes part in no run that
-//! concerns them, and tells the other two. From then on the request waits for a batch on every node that knows it, whichever
+//! A node that hears of a shield keeps the signed request on disk, tells the other two, drops what waits for that member and ends
+//! a run that concerns them; what else was in that run waits for the next one. From then on the request waits for a batch on every node that knows it, whichever
 //! node the member could reach, and is forgotten only when it is decided. On every new connection, before a node says where it
 //! stands, it passes on all undecided shields: so a node that was down knows them before it takes part in anything.
 
@@ -11,7 +11,7 @@ use types::message::{Action, Request, VERSION};
 use types::sign::{Message as _, Signed};
 use types::{MemberId, NodeId, OperationId, TraceKey, limits};
 
-use super::{Flow, Phase, Sequencer, coordinator};
+use super::{Flow, Halt, Phase, Sequencer, coordinator};
 use crate::Error;
 use crate::app::facts::{not_active, shielded};
 use crate::app::link::{ControlMessage, OperationRef};
@@ -25,25 +25,40 @@ impl Sequencer {
         let Some(member) = self.core.store.member(&signed.message.device).await? else {
             return Ok(Err(Error::UnknownMember));
         };
-        if self.raise(&member, &signed).await? {
+        let noted = match self.note(&member, &signed).await {
+            // The other nodes may have room; one that keeps it is enough.
+            Err(Halt::Error(error)) if error.is_storage_full() => return Ok(Err(error)),
+            noted => noted?,
+        };
+        if noted {
+            // First the reason, then what follows from it: a run that ends.
             self.broadcast(&ControlMessage::Shields { requests: vec![signed] });
+            self.cut(&member.member);
+            self.tell_held();
         }
         Ok(Ok(()))
     }
 
     /// Another node passes on shields that it knows.
     pub(super) async fn on_shields(&mut self, from: NodeId, requests: Vec<Signed<Request>>) -> Flow {
-        let mut news = Vec::new();
+        let (mut news, mut members) = (Vec::new(), Vec::new());
         for signed in requests.into_iter().take(limits::UNSETTLED_SHIELDS) {
             if !self.holds(&signed) {
                 tracing::warn!(node = from.number(), "a node passed on a shield that no member of this commons has signed");
                 continue;
             }
             let reference = reference(&signed.message);
-            if let Some(member) = self.core.store.member(&signed.message.device).await?
-                && self.raise(&member, &signed).await?
-            {
-                news.push(signed);
+            if let Some(member) = self.core.store.member(&signed.message.device).await? {
+                match self.note(&member, &signed).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        news.push(signed);
+                        members.push(member.member);
+                    }
+                    // It is told again until it is decided.
+                    Err(Halt::Error(error)) if error.is_storage_full() => continue,
+                    Err(halt) => return Err(halt),
+                }
             }
             if self.is_coordinator() && self.pending.get(&reference).is_some() {
                 self.pending.set_held(reference, from, true);
@@ -53,6 +68,7 @@ impl Sequencer {
             let third = self.others().into_iter().find(|node| *node != from);
             third.into_iter().for_each(|node| self.send(node, ControlMessage::Shields { requests: news.clone() }));
         }
+        members.iter().for_each(|member| self.cut(member));
         self.tell_held();
         Ok(())
     }
@@ -67,15 +83,13 @@ impl Sequencer {
             && signed.verify(&request.device).is_ok()
     }
 
-    /// Makes a shield hold here, unless it does already. Returns whether it is new.
-    async fn raise(&mut self, member: &MemberRow, signed: &Signed<Request>) -> Flow<bool> {
+    /// Makes a shield hold here, unless it does already. Returns whether it is new; then [`Self::cut`] is to be called next.
+    async fn note(&mut self, member: &MemberRow, signed: &Signed<Request>) -> Flow<bool> {
         if !self.core.store.raise_unsettled(&member.member, signed).await? {
             return Ok(false);
         }
         tracing::info!("a member has raised their shield");
-        self.cut(&member.member);
         self.enqueue(member, signed.clone());
-        self.tell_held();
         Ok(true)
     }
 
@@ -89,13 +103,6 @@ impl Sequencer {
             // Promised before the shield came: it stands before it in the chain.
             Phase::Idle | Phase::Prepared(_) => false,
         };
-        if let Phase::Matching(run) = &mut self.phase
-            && concerned
-        {
-            let (theirs, others) = std::mem::take(&mut run.waiting).into_iter().partition(|w: &Waiting| hits(&w.operation));
-            run.waiting = others;
-            finish(theirs);
-        }
         if concerned {
             self.abandon(None, "a member raised their shield");
         }
@@ -167,13 +174,33 @@ impl Sequencer {
         }
     }
 
-    /// Answers the operations of a run that came to nothing; shields go back among those that wait.
+    /// Answers the operations of a run that came to nothing. Shields go back among those that wait. So does everything that a
+    /// shield does not concern, when it was a shield that ended the run: it is tried again without the one that was refused.
+    /// That is for this node to see, by a shield that a member signed; no word of another node makes it try twice.
     pub(super) fn release(&mut self, waiting: Vec<Waiting>, unreachable: Option<NodeId>, reason: &str) {
-        let (shields, rest) = waiting.into_iter().partition(|waiting: &Waiting| waiting.operation.is_shield());
-        super::fail(rest, unreachable, reason);
-        for shield in shields {
-            self.pending.put_back(shield);
+        let (shields, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.operation.is_shield());
+        let (theirs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|waiting| self.is_cut(&waiting.operation));
+        let again = if theirs.is_empty() || unreachable.is_some() {
+            super::fail(others, unreachable, reason);
+            Vec::new()
+        } else {
+            others
+        };
+        finish(theirs);
+        let operations: Vec<OperationRef> = again.iter().map(|waiting| waiting.operation.reference).collect();
+        for waiting in shields.into_iter().chain(again) {
+            self.pending.put_back(waiting);
         }
+        if !operations.is_empty() && !self.is_coordinator() {
+            // It may have been asked for in between, and said to be missing.
+            self.send(coordinator(), ControlMessage::Have { operations });
+        }
+    }
+
+    /// Whether a shield that is not decided yet refuses this operation.
+    fn is_cut(&self, operation: &Operation) -> bool {
+        let up = |member| self.pending.iter().any(|w| w.operation.is_shield() && w.operation.concerned == Some(member));
+        refusal(operation).is_some() && operation.concerned.is_some_and(up)
     }
 
     /// Whether an operation is waiting, in a run, or prepared.

@@ -10,4 +10,5 @@ mod recovery;
 mod refusals;
 mod service;
 mod shield;
+mod storage;
 mod world;

@@ -2,6 +2,7 @@
 //! connection, as they would with a socket.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::app::link::{
 
 /// All connections of three nodes.
 #[derive(Clone, Default)]
-pub(super) struct Network(Arc<Mutex<Wires>>);
+pub(super) struct Network(Arc<Mutex<Wires>>, Arc<AtomicU64>);
 
 #[derive(Default)]
 struct Wires {
@@ -66,6 +67,11 @@ impl Network {
         wires.up.insert(pair(a, b), connection);
         wires.tell(a, PeerEvent::Up { node: b, epoch });
         wires.tell(b, PeerEvent::Up { node: a, epoch });
+    }
+
+    /// Every message of a session takes so long from now on.
+    pub(super) fn slow_down(&self, delay: Duration) {
+        self.1.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     /// A node passes on shield requests of its own choice.
@@ -122,7 +128,7 @@ impl Links for End {
         let mut wires = self.network.wires();
         let mut end = |node| {
             let connection = wires.up.get_mut(&pair(self.own, node)).ok_or(Unavailable { node })?;
-            Ok(connection.end(id, self.own, node))
+            Ok(connection.end(id, self.own, node, &self.network.1))
         };
         let (prev, next) = (end(self.own.prev())?, end(self.own.next())?);
         Ok(Session::new(id, prev, next, Duration::from_secs(20)))
@@ -130,12 +136,12 @@ impl Links for End {
 }
 
 impl Connection {
-    fn end(&mut self, id: SessionId, own: NodeId, peer: NodeId) -> SessionPeer {
+    fn end(&mut self, id: SessionId, own: NodeId, peer: NodeId, delay_ms: &Arc<AtomicU64>) -> SessionPeer {
         if let Some(half) = self.halves.remove(&(id, own)) {
             return half;
         }
-        let (out_here, in_there) = wire(&self.cut);
-        let (out_there, in_here) = wire(&self.cut);
+        let (out_here, in_there) = wire(&self.cut, delay_ms);
+        let (out_there, in_here) = wire(&self.cut, delay_ms);
         let mut key = Zeroizing::new([0u8; 32]);
         key[..16].copy_from_slice(&id.0);
         key[16..24].copy_from_slice(&self.epoch.to_le_bytes());
@@ -146,17 +152,22 @@ impl Connection {
 }
 
 /// One direction. Both ends close when the connection is cut.
-fn wire(cut: &CancellationToken) -> (mpsc::Sender<SessionFrame>, mpsc::Receiver<SessionFrame>) {
+fn wire(cut: &CancellationToken, delay_ms: &Arc<AtomicU64>) -> (mpsc::Sender<SessionFrame>, mpsc::Receiver<SessionFrame>) {
     let (outgoing, mut sent) = mpsc::channel::<SessionFrame>(SESSION_QUEUE);
     let (received, incoming) = mpsc::channel(SESSION_QUEUE);
-    let cut = cut.clone();
+    let (cut, delay_ms) = (cut.clone(), Arc::clone(delay_ms));
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 biased;
                 () = cut.cancelled() => return,
                 frame = sent.recv() => match frame {
-                    Some(frame) => if received.send(frame).await.is_err() { return },
+                    Some(frame) => {
+                        tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::SeqCst))).await;
+                        if received.send(frame).await.is_err() {
+                            return;
+                        }
+                    }
                     None => return,
                 },
             }

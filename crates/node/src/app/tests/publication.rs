@@ -261,6 +261,46 @@ async fn a_node_that_forks_its_log_leaves_proof_with_both_witnesses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_forks_its_log_and_lets_it_grow_leaves_proof_with_both_witnesses() {
+    let mut world = World::new(39).await;
+    enrol_somebody(&mut world).await;
+    enrol_somebody(&mut world).await;
+    // Both have cosigned two entries; what node 2 signs as its fourth checkpoint denies the first of them.
+    published(&world, TWO, 2).await;
+    world.post.cut(&NodeId::ALL);
+    enrol_somebody(&mut world).await;
+    enrol_somebody(&mut world).await;
+    for node in NodeId::ALL {
+        while world.app(node).log().size < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let mut log = entries(&world, TWO, 4).await;
+    let mut entry = Entry::from_bytes(&log[0]).unwrap();
+    entry.commitment = types::Digest([7; 32]);
+    log[0] = entry.to_bytes();
+    let request = history(&world, &log);
+    let mut tree = Appender::new();
+    log.iter().for_each(|entry| _ = tree.append(leaf_hash(entry)));
+    world.post.forge(TWO, tree.take_tiles().into_iter().collect());
+    caught(&mut world, &request, "node-2-differs-4.txt").await;
+    for node in [ONE, THREE] {
+        let file = world.path(node).join("log/conflicts/node-2-fork-2-4.txt");
+        for _ in 0..500 {
+            if file.exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // A third party, with nothing but the key.
+        let proof = Conflict::parse(&std::fs::read(file).unwrap()).unwrap();
+        proof.verify(&log_vkey(&world.roster, TWO).unwrap()).unwrap();
+        assert_eq!(proof.sizes(), [2, 4]);
+        assert!(proof.verify(&log_vkey(&world.roster, ONE).unwrap()).is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_logs_what_was_not_decided_gets_no_cosignature() {
     let (mut world, mut log) = before_the_cheat(38).await;
     log.push(log[1].clone());

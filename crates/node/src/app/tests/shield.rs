@@ -239,3 +239,43 @@ async fn a_shield_that_no_member_signed_or_that_is_long_decided_raises_nothing()
         assert_eq!(care.world.app(node).commons().batch, before + 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shield_ends_what_it_concerns_and_nobody_elses_operation() {
+    for (seed, hears) in (68..).zip(NodeId::ALL) {
+        let mut care = Care::new(seed).await;
+        let ada = care.ada.clone();
+        let grant = care.granted(Operation::Verification, 3).await;
+        let others = [care.world.person(), care.world.person(), care.world.person()];
+        for other in &others {
+            let call = care.world.enrol(other);
+            care.world.decide(&call).await;
+        }
+        // The messages of a run's rounds are slow. While one goes on, the next batch gathers: the use, and two verifications.
+        care.world.network.slow_down(Duration::from_millis(20));
+        let face = super::world::quantise(&ada.face);
+        let usage = care.use_sample(grant, &face);
+        let calls = [0, 1, 2].map(|other| care.world.verify(&others[other]));
+        let shield = care.world.plain(&ada, Action::ShieldUp);
+        let app = care.world.app(hears).clone();
+        let world = &care.world;
+        let after = |call| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.send(call).await
+        };
+        let begun = async {
+            let before = world.decide(&calls[2]).await;
+            // The next run has begun, and is far from its end.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            app.raise_shield(shield.signed.clone()).await.unwrap();
+            before
+        };
+        let (used, first, second, _) = tokio::join!(after(&usage), after(&calls[0]), after(&calls[1]), begun);
+        assert!(used.iter().all(|answer| answer.as_ref().is_err_and(|e| e.rule() == Some("grant-not-active"))), "{used:?}");
+        for answers in [first, second] {
+            assert_eq!(agreed(&answers, &care.world.roster), Outcome::Verified { matched: true }, "at {hears}");
+        }
+        care.world.network.slow_down(Duration::ZERO);
+        assert!(matches!(settled(&mut care, &ada, shield.signed.message.operation).await, Outcome::Shielded { .. }));
+    }
+}

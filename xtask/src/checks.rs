@@ -135,6 +135,31 @@ pub(crate) fn fuzz_smoke() -> Result<()> {
     run_through(command.env("CARGO_TARGET_DIR", target()))
 }
 
+/// The tests of all `unsafe` code under AddressSanitizer. The stable compiler ships the sanitizer and hides its switch;
+/// `RUSTC_BOOTSTRAP` shows it. Debug assertions bring the standard library's own checks of what unsafe calls promise. Instructions in
+/// `asm!` (AMX) are not seen by either; the pointers they are given are.
+pub(crate) fn sanitize() -> Result<()> {
+    let host = output(Command::new("rustc").args(["--print", "host-tuple"]))?;
+    let host = String::from_utf8(host).context("rustc told no host")?;
+    let host = host.trim();
+    if !host.contains("linux") {
+        bail!("AddressSanitizer is set up for Linux only; here the host is {host}");
+    }
+    // A target of its own: programs that run while building are not sanitized.
+    for (package, tests) in SANITIZED {
+        let mut command = cargo(&["test", "--release", "--locked", "--target", host, "--package", package, "--lib", "--"]);
+        command.args(tests).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target().join("sanitize"));
+        command
+            .env("RUSTFLAGS", "-Zsanitizer=address -Cdebug-assertions=yes")
+            .env("ASAN_OPTIONS", "detect_stack_use_after_return=1");
+        run_through(&mut command)?;
+    }
+    Ok(())
+}
+
+/// Packages with `unsafe` code, and the tests that reach it.
+const SANITIZED: [(&str, &[&str]); 2] = [("mpc", &[]), ("node", &["store::"])];
+
 /// The API description that the node generates, compared or written: a test of `node` does both.
 pub(crate) fn openapi(check: bool) -> Result<()> {
     let mut command = cargo(&["test", "--quiet", "--release", "--locked", "--package", "node", "--lib", "http::openapi"]);

@@ -27,6 +27,8 @@ const HELP: &str = "\
   bench [ARGS]   private beside plaintext matching on this machine: kernels, protocol, one probe at three nodes; below ten
                  minutes, --quick below one. --json, --report FILE, --plot FILE; --criterion: each step by itself
   crash [N]      kill -9 of a random node at N random instants during enrolments (100)
+  sanitize       the kernels and the memory maps, all of the workspace's `unsafe`, under AddressSanitizer and with the standard
+                 library's checks of unsafe calls; on Linux, with what the processor has. The first run builds for some minutes
   fuzz-smoke     every decoder over mutated inputs, on the stable toolchain
   fmt            formats the source; --check only looks
   lint           clippy, warnings are errors
@@ -68,6 +70,7 @@ fn run(command: &str, rest: &[String]) -> Result<()> {
         ("build", []) => checks::build(),
         ("ci", []) => checks::ci(false),
         ("ci", [flag]) if flag == "--tested" => checks::ci(true),
+        ("sanitize", []) => checks::sanitize(),
         ("fuzz-smoke", []) => checks::fuzz_smoke(),
         ("lint", []) => checks::lint(),
         ("doc", []) => checks::doc(),

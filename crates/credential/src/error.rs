@@ -68,6 +68,9 @@ pub enum Error {
         /// Which.
         attribute: Attribute,
     },
+    /// A request for a proof that cannot be.
+    #[error("this request for a proof cannot stand: {0}")]
+    Request(&'static str),
     /// The context has not begun.
     #[error("this context opens later; come back then")]
     NotOpen,

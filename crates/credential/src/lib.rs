@@ -27,6 +27,7 @@ mod issuer;
 pub mod limits;
 mod persona;
 mod presentation;
+mod request;
 pub mod reveal;
 mod secret;
 
@@ -41,4 +42,5 @@ pub use gate::Gate;
 pub use issuer::{IssuedSignature, IssuerKey, IssuerName, IssuerPublicKey, Issuers};
 pub use persona::{Persona, Pseudonym};
 pub use presentation::{Challenge, Presentation, Verified, present, verify};
+pub use request::{ProofRequest, origin, via};
 pub use secret::{Commitment, CommitmentRequest, MemberSecret};

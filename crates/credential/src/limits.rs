@@ -20,6 +20,8 @@ pub const CHALLENGE_BYTES: usize = 1024;
 pub const REVEAL_BYTES: usize = 2 * 1024;
 /// Bytes of a JSON envelope.
 pub const ENVELOPE_BYTES: usize = 32 * 1024;
+/// Bytes of the URL to which an answer is sent.
+pub const ANSWER_URL_BYTES: usize = 500;
 /// Seconds a verifier may wait for the answer to its challenge.
 pub const CHALLENGE_LIFETIME_S: u64 = 300;
 /// Seconds a masquerade may last.

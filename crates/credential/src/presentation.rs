@@ -34,6 +34,10 @@ impl Challenge {
     pub fn nonce(&self) -> &[u8; 32] {
         &self.nonce
     }
+    /// [`Context::digest`] of its context.
+    pub fn context(&self) -> &Digest {
+        &self.context
+    }
     /// Last second of its life.
     pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at

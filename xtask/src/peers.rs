@@ -1,5 +1,6 @@
 //! Other people's verifiers. Of transparency logs, with which `crates/log/tests/peers.rs` checks ours: two Python packages, and Go's
-//! checksum database from Debian. Of BBS, with which `crates/credential/src/bbs/peer_tests.rs` does: an npm package. A machine without them runs all other tests; what is missing is said, not hidden.
+//! checksum database from Debian. Of BBS, with which `crates/credential/src/bbs/peer_tests.rs` does: an npm package. Of
+//! OpenID Connect and SD-JWT, with which `crates/oidc/tests` do. A machine without them runs all other tests; what is missing is said, not hidden.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -39,7 +40,23 @@ pub(crate) fn find() -> Peers {
         Ok(modules) => peers.environment.push(("COMMONS_PEERS_NODE_MODULES", modules)),
         Err(error) => peers.missing.push(error.context("@digitalbazaar/bbs-signatures (npm)")),
     }
+    match web() {
+        Ok(found) => peers.environment.extend(found),
+        Err(error) => peers.missing.push(error.context("openid-client, @sd-jwt/sd-jwt-vc (npm) and sd-jwt (Python)")),
+    }
     peers
+}
+
+fn web() -> Result<[(&'static str, OsString); 3]> {
+    need("node", &["--version"], &["nodejs"])?;
+    let packages = assets::ensure(&assets::WEB_PEERS)?;
+    let modules = packages.join("node_modules").into();
+    let python = interpreter()?.into();
+    Ok([
+        ("COMMONS_PEERS_WEB_MODULES", modules),
+        ("COMMONS_PEERS_WEB_PYTHON", packages.join("python").into()),
+        ("COMMONS_PEERS_PYTHON", python),
+    ])
 }
 
 fn node() -> Result<OsString> {
@@ -49,14 +66,16 @@ fn node() -> Result<OsString> {
 
 fn python() -> Result<[(&'static str, OsString); 2]> {
     let packages = assets::ensure(&assets::PEERS)?;
-    let python = if works("python3", &["-c", PYTHON_CHECK]) {
-        "python3"
-    } else {
-        need(PYTHON_DEBIAN, &["-c", PYTHON_CHECK], &["python3", "python3-cryptography"])
-            .context("needs a Python of version 3.11 or newer with the package cryptography")?;
-        PYTHON_DEBIAN
-    };
-    Ok([("COMMONS_PEERS", packages.into()), ("COMMONS_PEERS_PYTHON", python.into())])
+    Ok([("COMMONS_PEERS", packages.into()), ("COMMONS_PEERS_PYTHON", interpreter()?.into())])
+}
+
+fn interpreter() -> Result<&'static str> {
+    if works("python3", &["-c", PYTHON_CHECK]) {
+        return Ok("python3");
+    }
+    need(PYTHON_DEBIAN, &["-c", PYTHON_CHECK], &["python3", "python3-cryptography"])
+        .context("needs a Python of version 3.11 or newer with the package cryptography")?;
+    Ok(PYTHON_DEBIAN)
 }
 
 fn go() -> Result<&'static str> {

@@ -15,6 +15,7 @@ pub mod log;
 pub mod recovery;
 pub mod rules;
 mod seeds;
+pub mod web;
 
 /// A decoder under test.
 pub struct Target {
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 30] = [
+pub const TARGETS: [Target; 34] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -60,6 +61,10 @@ pub const TARGETS: [Target; 30] = [
     Target { name: "receipt", run: rules::receipt, seeds: rules::receipts, smoke: 5_000 },
     Target { name: "guardian_text", run: recovery::guardian_text, seeds: recovery::texts, smoke: 5_000 },
     Target { name: "guarding", run: recovery::guarding, seeds: recovery::guardings, smoke: 100_000 },
+    Target { name: "authorize_query", run: web::authorize_query, seeds: web::queries, smoke: 50_000 },
+    Target { name: "proof_request", run: web::proof_request, seeds: web::proof_requests, smoke: 20_000 },
+    Target { name: "web_token", run: web::web_token, seeds: web::tokens, smoke: 20_000 },
+    Target { name: "sd_jwt", run: web::sd_jwt, seeds: web::credentials, smoke: 20_000 },
 ];
 
 /// What is accepted has one encoding only: signatures are over bytes.

@@ -229,17 +229,15 @@ async fn authorize(State(api): Shared, RawQuery(query): RawQuery) -> Response {
 async fn authorize_form(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
     match form(&headers, &body) {
         Ok(text) => begin(&api.provider, text).await,
-        Err(fault) => fault,
+        Err(fault) => fault.into_response(),
     }
 }
 
-fn form<'a>(headers: &HeaderMap, body: &'a Bytes) -> Result<&'a str, Response> {
+fn form<'a>(headers: &HeaderMap, body: &'a Bytes) -> Result<&'a str, OAuthError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_form = kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded");
     let text = std::str::from_utf8(body).ok().filter(|text| is_form && text.len() <= FORM_BYTES);
-    text.ok_or_else(|| {
-        OAuthError::new(400, "invalid_request", "send a form (application/x-www-form-urlencoded)").into_response()
-    })
+    text.ok_or(OAuthError::new(400, "invalid_request", "send a form (application/x-www-form-urlencoded)"))
 }
 
 async fn begin(provider: &Provider, query: &str) -> Response {
@@ -350,7 +348,7 @@ async fn answer(State(api): Shared, Path(device): Path<String>, body: Bytes) -> 
 async fn token(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let text = match form(&headers, &body) {
         Ok(text) => text,
-        Err(fault) => return open(fault),
+        Err(fault) => return open(fault.into_response()),
     };
     open(match api.provider.token(text, authorization(&headers)).await {
         Ok(value) => json_with(StatusCode::OK, &value),

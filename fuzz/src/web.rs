@@ -122,6 +122,7 @@ pub(super) fn credentials() -> Vec<Vec<u8>> {
     let credential = sdjwt::issue(&signing_key(), payload, &claims, || [3; 16]).expect("a credential");
     let shown = SdJwt::parse(&credential).expect("a credential");
     let shown = shown.present(&["community".to_owned()], &holder, "a", "n", 0).expect("a presentation");
-    let query = Query { id: "q".to_owned(), vct_values: vec!["v".to_owned()], claims: vec![("c".to_owned(), vec![json!(1)])] };
+    let query =
+        Query { id: "q".to_owned(), vct_values: vec!["v".to_owned()], claims: vec![("c".to_owned(), vec![json!(1)])] };
     vec![credential.into(), shown.into(), query.to_json().to_string().into(), Wallet::new().to_text().as_bytes().to_vec()]
 }

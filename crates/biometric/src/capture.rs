@@ -142,6 +142,29 @@ impl Capturer {
         Template::from_embedding(self.embedding(bytes)?.values(), &self.matching)
     }
 
+    /// Judges a picture without making a template: for guidance while a camera runs. Cheaper than [`Self::embedding`], and does not
+    /// ask whether a picture without a face would show one when turned.
+    ///
+    /// # Errors
+    /// As [`Self::embedding`].
+    pub fn look(&self, bytes: &[u8]) -> Result<Quality, Error> {
+        let picture = Picture::decode(bytes)?;
+        let faces = self.detector.faces(&picture)?;
+        let face = match faces.as_slice() {
+            [] if picture.mean_brightness() < self.settings.quality.brightness_min => {
+                return Err(QualityError::TooDark.into());
+            }
+            [] => return Err(QualityError::NoFace.into()),
+            [face] => *face,
+            _ => return Err(QualityError::SeveralFaces { found: faces.len() }.into()),
+        };
+        let (points, unsteadiness) = self.landmarks.points(&picture, &face)?;
+        let aligned = align::Similarity::between(&points, &align::ARCFACE).warp(&picture, self.settings.embed.size);
+        let quality = Quality { unsteadiness, ..Quality::measure(&face, &points, &aligned, &picture) };
+        quality.check(&self.settings.quality)?;
+        Ok(quality)
+    }
+
     fn the_one_face(&self, picture: &Picture) -> Result<detect::Face, Error> {
         let faces = self.detector.faces(picture)?;
         match faces.as_slice() {

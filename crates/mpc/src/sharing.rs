@@ -56,6 +56,20 @@ pub struct Split {
     pub commitments: [Digest; 3],
 }
 
+impl Split {
+    /// The three components of `len` values, whose sum is what was split: to show a person what sharing does to their own data.
+    /// Nobody else ever has all three.
+    pub fn components(&self, len: usize) -> [Zeroizing<Vec<u32>>; 3] {
+        let [first, second, _] = &self.packages;
+        let values = |component: &Component| match component {
+            Component::Seed(seed) => expand(seed, len),
+            Component::Values(values) => Zeroizing::new(values.clone()),
+        };
+        let ([one, two], [_, three]) = (&first.components, &second.components);
+        [values(one), values(two), values(three)]
+    }
+}
+
 /// Splits `values` (mod 2^32; negative ones as two's complement).
 pub fn split(values: &[u32], randomness: &SplitRandomness) -> Split {
     let [seed1, seed2] = randomness.seeds;
@@ -179,6 +193,8 @@ mod tests {
             prop_assert_eq!(&a.next, &b.own);
             prop_assert_eq!(&b.next, &c.own);
             prop_assert_eq!(&c.next, &a.own);
+            let [one, two, three] = split.components(values.len());
+            prop_assert_eq!((&*one, &*two, &*three), (&a.own, &b.own, &c.own));
             for (i, value) in values.iter().enumerate() {
                 prop_assert_eq!(a.own[i].wrapping_add(b.own[i]).wrapping_add(c.own[i]), *value);
             }

@@ -1,8 +1,9 @@
 //! What a member's device does: split a template, seal each share to its node, sign the request with consent inside it, ask all
 //! three nodes at once, and verify every byte that comes back. It trusts no node.
 //!
-//! What was decided is kept as a receipt ([`receipt`]), looked up in the three logs ([`logs`]), and bundled for anybody to check
-//! offline ([`evidence`]). Guardians, and a new device that takes an old one's place: [`guardian`]. A relying party does the same from its side ([`party`]).
+//! What was decided is kept as a receipt ([`receipt`]; made again from what the nodes tell: [`history`]), looked up in the three logs
+//! ([`logs`]), and bundled for anybody to check offline ([`evidence`]). Guardians, and a new device that takes an old one's place:
+//! [`guardian`]. A relying party does the same from its side ([`party`]).
 //!
 //! **In scope**: requests ([`request`]), the rules they name ([`rules`]), their proof ([`answer`]), the conversation with three
 //! nodes ([`Client`]), member keys under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
@@ -16,7 +17,9 @@ pub mod answer;
 mod error;
 mod events;
 pub mod evidence;
+mod followed;
 pub mod guardian;
+pub mod history;
 pub mod keyfile;
 pub mod logs;
 #[cfg(feature = "native")]
@@ -33,6 +36,7 @@ pub mod transport;
 pub use adoption::Adoption;
 pub use error::{Complaint, Error, Fault};
 pub use events::Events;
+pub use followed::Followed;
 pub use keyfile::MemberKey;
 pub use party::{Answered, PartyKey};
 pub use platform::Platform;

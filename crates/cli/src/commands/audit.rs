@@ -1,12 +1,10 @@
 //! `commons audit`: are all my receipts in the three logs, and does no entry of the logs carry my mark without a receipt?
 
-use std::collections::BTreeMap;
-
-use client::logs::Look;
+use client::Followed;
+use client::receipt::Kept;
 use serde_json::{Value, json};
 
-use crate::commands::followed::Followed;
-use crate::commands::history;
+use crate::commands::{followed, history};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::words;
@@ -39,32 +37,20 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
     }
 
     let folder = context.home.logs(&client.commons().digest(), &format!("audit-{}", context.member));
-    let mut followed = Followed::open(&folder, roster)?;
+    let mut followed = followed::open(&folder, roster)?;
     let spinner = context.out.spinner("Reading the three logs");
-    let Look { following, new, problems: in_logs } = client.follow(&followed.following).await;
+    let look = client.follow(&followed.following).await;
     spinner.finish_and_clear();
-    let trace = client.trace(&device);
-    let mine = new.iter().filter(|(index, entry)| entry.concerns(&trace, *index));
-    followed.mine.extend(mine.map(|(index, entry)| (*index, entry.clone())));
-    followed.following = following;
-    followed.save(&folder)?;
-    for error in in_logs {
+    followed.advance(&look, Some(&client.trace(&device)));
+    followed::save(&followed, &folder)?;
+    for error in look.problems {
         let waits = matches!(error, client::Error::Unavailable { .. });
         problems.push(Problem { what: error.to_string(), waits });
     }
 
-    let receipts: BTreeMap<u64, _> = history
-        .receipts
-        .iter()
-        .filter(|(_, kept)| kept.receipt.log_salt != client::receipt::NO_SALT)
-        .map(|(_, kept)| (kept.receipt.log_index, kept))
-        .collect();
-    let explained = |index: &u64| {
-        receipts.contains_key(index)
-            || history.unexplained.iter().any(|event| event.certificate.decision.log_index == *index)
-    };
-    let orphans: Vec<_> = followed.mine.iter().filter(|(index, _)| !explained(index)).collect();
-    for (index, entry) in &orphans {
+    let receipts: Vec<Kept> = history.receipts.iter().map(|(_, kept)| kept.clone()).collect();
+    let told: Vec<u64> = history.unexplained.iter().map(|event| event.certificate.decision.log_index).collect();
+    for (index, entry) in followed.orphans(&receipts, &told) {
         let by = entry.party.as_ref().map_or_else(String::new, |party| format!(" by {party}"));
         problems.push(wrong(format!(
             "entry {index} of the logs carries your mark ({}{by}, {}), and no node tells what was decided",
@@ -72,14 +58,11 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Failure> {
             words::time(entry.at)
         )));
     }
-    let reach = followed.following.cross.agreed();
-    for (index, kept) in &receipts {
-        if *index < reach && !followed.mine.contains_key(index) {
-            problems.push(wrong(format!(
-                "receipt {}: the entry at {index} of the logs does not carry your mark",
-                kept.summary.operation
-            )));
-        }
+    for kept in followed.unmarked(&receipts) {
+        problems.push(wrong(format!(
+            "receipt {}: the entry at {} of the logs does not carry your mark",
+            kept.summary.operation, kept.receipt.log_index
+        )));
     }
     report(context, &history, added, &followed, &problems)
 }

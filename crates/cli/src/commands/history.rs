@@ -1,12 +1,11 @@
 //! What the nodes decided about a member, fetched and kept: receipts that this machine lacks are made from what the nodes tell.
 
-use std::collections::BTreeMap;
-
+use client::history::{Missing, missing};
 use client::native::NativeClient;
 use client::receipt::Kept;
 use client::{Error, Events};
 use ed25519_dalek::SigningKey;
-use types::message::{Action, Event};
+use types::message::Event;
 use types::{NodeId, OperationId};
 
 use crate::commands::{receipt, rules};
@@ -64,47 +63,18 @@ pub(crate) async fn fetch(context: &Context, client: &NativeClient, device: &Sig
     let own = client.trace(device) != client::request::trace_key(device);
     let marked = |kept: &Kept| !own || kept.receipt.log_salt != client::receipt::NO_SALT || kept.summary.action == "ask";
     history.receipts.retain(|(_, kept)| marked(kept));
-    let known: Vec<OperationId> = history.receipts.iter().map(|(_, kept)| kept.summary.operation).collect();
-    let mut origins: BTreeMap<[u8; 16], Event> =
-        events.iter().map(|event| (event.request.message.operation.0, event.clone())).collect();
-    for (_, kept) in &history.receipts {
-        origins.insert(kept.summary.operation.0, kept.event()?);
-    }
     let roster = client.commons().roster();
     let folder = context.home.receipts(&context.member);
-    for event in events {
-        let decision = &event.certificate.decision;
-        if known.contains(&decision.operation) {
-            continue;
-        }
-        let Some(rules) = rules::by_digest(context, roster, &decision.charter) else {
-            history.unexplained.push(event);
-            continue;
-        };
-        let salt = match &event.request.message.action {
-            // An ask is entered in the logs under the asking party's mark.
-            Action::Ask(_) => client::receipt::NO_SALT,
-            _ => client.trace(device).salt(decision.log_index),
-        };
-        let origin = goes_back_to(&event.request.message.action).and_then(|id| origins.get(&id));
-        let kept = Kept::new(roster, &rules, &event.request, &event.certificate, salt, origin)?;
-        let path = receipt::write(&folder, &kept)?;
-        history.receipts.push((path, kept));
-        history.fetched += 1;
+    let known: Vec<Kept> = history.receipts.iter().map(|(_, kept)| kept.clone()).collect();
+    let Missing { receipts, unexplained } =
+        missing(roster, &client.trace(device), events, &known, |digest| rules::by_digest(context, roster, digest))?;
+    history.unexplained = unexplained;
+    history.fetched = receipts.len();
+    for kept in receipts {
+        history.receipts.push((receipt::write(&folder, &kept)?, kept));
     }
     history.receipts.sort_by_key(|(_, kept)| kept.receipt.log_index);
     Ok(history)
-}
-
-/// The operation that made the grant or the ask which this one is about.
-fn goes_back_to(action: &Action) -> Option<[u8; 16]> {
-    match action {
-        Action::Use(used) => Some(used.grant.0),
-        Action::Narrow(narrowing) => Some(narrowing.grant.0),
-        Action::Revoke { grant } => Some(grant.0),
-        Action::Answer(answer) => Some(answer.ask.0),
-        _ => None,
-    }
 }
 
 /// Adds log proofs where they are missing. Returns how many were added, and what stood in the way.

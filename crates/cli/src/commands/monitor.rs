@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use client::Followed;
 use client::Platform as _;
 use client::logs::Look;
 use client::native::NativeClient;
@@ -13,7 +14,7 @@ use types::NodeId;
 use types::roster::Roster;
 
 use crate::args::proof::Monitor;
-use crate::commands::followed::Followed;
+use crate::commands::followed;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::sheet::Sheet;
@@ -26,10 +27,10 @@ pub(crate) async fn run(context: &Context, args: Monitor) -> Result<Exit, Failur
         Some(folder) => folder.clone(),
         None => context.home.logs(&client.commons().digest(), "monitor"),
     };
-    let mut followed = Followed::open(&folder, roster)?;
+    let mut followed = followed::open(&folder, roster)?;
     loop {
         let seen = look(context, &client, &mut followed).await;
-        followed.save(&folder)?;
+        followed::save(&followed, &folder)?;
         if let Some(path) = &args.html {
             let page = page(roster, &followed, &seen, client.platform().now());
             std::fs::write(path, page).map_err(|error| Failure::write(path, &error))?;

@@ -43,6 +43,8 @@ pub struct NodeConfig {
     pub witnesses: Vec<WitnessConfig>,
     /// The client API.
     pub http: HttpConfig,
+    /// The page for browsers.
+    pub page: PageConfig,
     /// The links.
     pub peer: PeerConfig,
     /// How long operations wait.
@@ -100,6 +102,51 @@ pub struct HttpConfig {
     pub address_burst: u32,
     pub device_per_minute: u32,
     pub device_burst: u32,
+}
+
+/// `[page]`; see the reference file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file explains each name")]
+pub struct PageConfig {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<SocketAddr>,
+    pub origins: Vec<String>,
+    pub urls: Vec<String>,
+}
+
+impl PageConfig {
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |what: String| Err(Error::Config { what });
+        if let Some(bind) = self.bind.filter(|bind| !bind.ip().is_loopback()) {
+            return wrong(format!(
+                "page.bind = \"{bind}\" would serve a page in the clear; it is for trying out on 127.0.0.1 only"
+            ));
+        }
+        if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            return wrong(format!(
+                "page.origins: \"{origin}\" is no origin; write it like https://one.example, with nothing after it"
+            ));
+        }
+        if !(self.urls.is_empty() || self.urls.len() == 3 && self.urls.iter().all(|url| is_origin(url))) {
+            return wrong("page.urls must be the addresses of nodes 1, 2 and 3, like https://one.example:8443".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A scheme, a host and perhaps a port, as browsers write an origin: HTTPS, or plain HTTP on this machine.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let plain = host.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c));
+    let here = ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| host == *own || host.starts_with(&format!("{own}:")));
+    !host.is_empty() && plain && (scheme == "https" || (scheme == "http" && here))
 }
 
 /// How clients reach the API.
@@ -245,6 +292,16 @@ impl NodeConfig {
         if let Some(path) = &mut self.http.key_file {
             anchor("http.key_file", path);
         }
+        let page = [
+            ("page.dir", &mut self.page.dir),
+            ("page.models", &mut self.page.models),
+            ("page.samples", &mut self.page.samples),
+        ];
+        for (name, path) in page {
+            if let Some(path) = path {
+                anchor(name, path);
+            }
+        }
     }
 
     /// Whether these settings can be used together.
@@ -307,6 +364,7 @@ impl NodeConfig {
         if self.witnesses.len() > MAX_WITNESSES {
             return wrong("at most 8 witnesses can be asked");
         }
+        self.page.check()?;
         self.witnesses.iter().try_for_each(|witness| witness.parse().map(|_| ()))?;
         if self.peer.dead_after_ms < 2 * self.peer.heartbeat_ms {
             return wrong("peer.dead_after_ms must be at least twice peer.heartbeat_ms, or healthy links would be cut");

@@ -20,7 +20,7 @@ use types::roster::Roster;
 use crate::Error;
 use crate::app::{self, App};
 use crate::config::NodeConfig;
-use crate::http::{self, Api, HttpCourier, Server};
+use crate::http::{self, Api, HttpCourier, Page, Server};
 use crate::identity::{self, Card, Facts, Identity};
 use crate::link::EVENT_QUEUE;
 use crate::metrics::Metrics;
@@ -38,6 +38,8 @@ pub struct Node {
     app: App,
     peers: Arc<Peers>,
     server: Server,
+    page_server: Option<Server>,
+    page_address: Option<SocketAddr>,
     tidying: (CancellationToken, JoinHandle<()>),
 }
 
@@ -48,6 +50,8 @@ pub struct Listeners {
     pub http: StdListener,
     /// For the other nodes.
     pub peer: StdListener,
+    /// For browsers on this machine, where `page.bind` says so.
+    pub page: Option<StdListener>,
 }
 
 impl Node {
@@ -59,7 +63,11 @@ impl Node {
         config.check()?;
         let http = http::listen(config.http.bind).await?;
         let peer = http::listen(config.peer.bind).await?;
-        Self::assemble(config, http, peer).await
+        let page = match config.page.bind {
+            Some(bind) => Some(http::listen(bind).await?),
+            None => None,
+        };
+        Self::assemble(config, http, peer, page).await
     }
 
     /// As [`Self::start`], on sockets that are bound already.
@@ -74,10 +82,16 @@ impl Node {
         };
         let http = adopt(listeners.http, config.http.bind)?;
         let peer = adopt(listeners.peer, config.peer.bind)?;
-        Self::assemble(config, http, peer).await
+        let page = listeners.page.zip(config.page.bind).map(|(page, bind)| adopt(page, bind)).transpose()?;
+        Self::assemble(config, http, peer, page).await
     }
 
-    async fn assemble(config: NodeConfig, http: TcpListener, peer: TcpListener) -> Result<Self, Error> {
+    async fn assemble(
+        config: NodeConfig,
+        http: TcpListener,
+        peer: TcpListener,
+        page: Option<TcpListener>,
+    ) -> Result<Self, Error> {
         let address =
             |listener: &TcpListener, asked| listener.local_addr().map_err(|source| Error::Listen { address: asked, source });
         let (http_address, peer_address) = (address(&http, config.http.bind)?, address(&peer, config.peer.bind)?);
@@ -92,11 +106,14 @@ impl Node {
         let peers = Peers::start(&config.peer, Arc::clone(&roster), &identity, peer, events, Arc::clone(&metrics))?;
         let peers = Arc::new(peers);
         let app = App::start(app_config(&config, &identity, &roster, &metrics)?, store, peers.clone(), news).await?;
-        let api = Api::new(app.clone(), Arc::clone(&peers), metrics, &config.http);
+        let api = Api::new(app.clone(), Arc::clone(&peers), metrics, Page::open(&config.page, &roster)?, &config.http);
         let stop = CancellationToken::new();
         let tidying = (stop.clone(), tokio::spawn(tidy(Arc::clone(&api), stop)));
         let secure = tls.is_some();
-        let server = Server::start(http, tls, http::router(api), &config.http);
+        let router = http::router(api);
+        let page_address = page.as_ref().and_then(|listener| listener.local_addr().ok());
+        let page_server = page.map(|listener| Server::start(listener, None, router.clone(), &config.http));
+        let server = Server::start(http, tls, router, &config.http);
 
         let profiles: Vec<&str> = roster.profiles.iter().map(|p| p.id.as_str()).collect();
         tracing::info!(
@@ -114,7 +131,7 @@ impl Node {
         if roster.throw_away {
             tracing::warn!("this commons has throw-away keys and all nodes in one place: for trying out only");
         }
-        Ok(Self { id, http_address, peer_address, app, peers, server, tidying })
+        Ok(Self { id, http_address, peer_address, app, peers, server, page_server, page_address, tidying })
     }
 
     /// Which node.
@@ -130,6 +147,11 @@ impl Node {
     /// Where it listens for the other nodes.
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
+    }
+
+    /// Where it serves browsers on this machine, if it does.
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.page_address
     }
 
     /// The application behind the API.
@@ -156,6 +178,9 @@ impl Node {
         let (stop, tidying) = self.tidying;
         stop.cancel();
         let _ = tidying.await;
+        if let Some(page) = self.page_server {
+            page.stop().await;
+        }
         self.server.stop().await;
         self.app.shutdown().await;
         self.peers.stop().await;
@@ -245,7 +270,7 @@ async fn loopback_node(dir: &Path, roster: &Path, node: NodeId) -> Result<((Node
     (config.http.device_per_minute, config.http.device_burst) = (1_000_000, 1_000_000);
     // Three nodes share the processor with the capture of faces: be patient with a late heartbeat.
     config.peer.dead_after_ms = 10_000;
-    Ok(((config, Listeners { http, peer }), card))
+    Ok(((config, Listeners { http, peer, page: None }), card))
 }
 
 fn free_port() -> Result<(StdListener, SocketAddr), Error> {

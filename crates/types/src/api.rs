@@ -20,6 +20,7 @@
 //! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/log` | - | [`LogBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
+//! | `GET /v1/page` | - | [`PageBody`] |
 //! | `GET /v1/openapi.json`, `/healthz`, `/readyz`, `/metrics` | - | |
 //!
 //! Every error is an `application/problem+json` ([`Problem`], RFC 9457).
@@ -115,6 +116,20 @@ pub struct CommonsBody {
     pub records: std::collections::BTreeMap<String, u64>,
     /// The other two, and whether this node is in touch with them.
     pub peers: Vec<PeerBody>,
+}
+
+/// What a page in a browser needs to begin. Not signed: a browser trusts whoever served the page in any case.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PageBody {
+    /// The roster as TOML.
+    pub roster: String,
+    /// Where a browser reaches nodes 1, 2 and 3.
+    pub urls: Vec<String>,
+    /// Face models that this node serves under `/models`; who loads one checks its SHA-256 against the profile.
+    pub models: Vec<String>,
+    /// Photographs for the guided tour, under `/samples`.
+    pub samples: Vec<String>,
 }
 
 /// Another node, as seen from here.

@@ -144,7 +144,7 @@ Examples:
   commons dev --profile my-extractor.toml                match your own kind of template, too
   commons dev --json --ready-file /tmp/ready             for scripts: one object when ready")]
 pub(crate) struct Dev {
-    /// First of six consecutive ports; without it, free ones
+    /// First of nine consecutive ports, of which the last three serve browsers; without it, free ones
     #[arg(long, value_name = "PORT")]
     pub(crate) port_base: Option<u16>,
     /// Keep keys and records here; without it they are thrown away at the end
@@ -159,6 +159,9 @@ pub(crate) struct Dev {
     /// How long a recovery waits here, in seconds; a real commons takes days
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub(crate) recovery_delay: u32,
+    /// Folder with the page for browsers; without it, what `./x web` made in this checkout
+    #[arg(long, value_name = "DIR")]
+    pub(crate) page: Option<PathBuf>,
 }
 
 /// What a template is made from.

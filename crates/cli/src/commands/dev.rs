@@ -17,6 +17,7 @@ use types::profile::Profile;
 use types::roster::Roster;
 
 use crate::args::Dev;
+use crate::commands::dev_page;
 use crate::commands::dev_rules::{self, CLINIC, MARKET};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -42,7 +43,9 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
             temporary.insert(made).path().to_owned()
         }
     };
-    let commons = set_up(&folder, profiles, args.port_base).await?;
+    let mut commons = set_up(&folder, profiles, args.port_base).await?;
+    dev_page::set_up(&args, &mut commons)?;
+    let page = commons.nodes.first().and_then(|(config, _)| config.page.urls.first().cloned()).unwrap_or_default();
     let spinner = context.out.spinner("Starting three nodes");
     let nodes = start(commons.nodes).await;
     let nodes = match nodes {
@@ -57,7 +60,7 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
     };
     spinner.finish_and_clear();
 
-    let announced = announce(context, &args, &commons.roster, &folder, temporary.is_some());
+    let announced = announce(context, &args, &commons.roster, &folder, temporary.is_some(), &page);
     let ended = match &announced {
         Ok(_) => wait(&nodes).await,
         Err(_) => Ok(()),
@@ -141,7 +144,7 @@ fn again(folder: &Path, roster_path: PathBuf, profiles: &[Profile]) -> Result<Lo
             return Err(Failure::input("this roster is not of a `commons dev`", "use another --data-dir")
                 .about(roster_path.display()));
         };
-        let listeners = Listeners { http: listen(http)?, peer: listen(peer)? };
+        let listeners = Listeners { http: listen(http)?, peer: listen(peer)?, page: None };
         Ok((config(folder, &roster_path, id, http, peer)?, listeners))
     };
     let [one, two, three] = NodeId::ALL;
@@ -160,7 +163,7 @@ async fn at_ports(folder: &Path, roster_path: PathBuf, profiles: Vec<Profile>, b
         };
         let (http, peer) =
             (SocketAddr::from((Ipv4Addr::LOCALHOST, port(0)?)), SocketAddr::from((Ipv4Addr::LOCALHOST, port(1)?)));
-        let listeners = Listeners { http: listen(http)?, peer: listen(peer)? };
+        let listeners = Listeners { http: listen(http)?, peer: listen(peer)?, page: None };
         let facts = Facts {
             node: id,
             operator: format!("throw-away node {id}"),
@@ -243,7 +246,14 @@ async fn ready(nodes: &[Node]) -> Result<(), Failure> {
 }
 
 /// Tells people, programs and the other commands. Returns the roster's text as written.
-fn announce(context: &Context, args: &Dev, roster: &Roster, folder: &Path, temporary: bool) -> Result<String, Failure> {
+fn announce(
+    context: &Context,
+    args: &Dev,
+    roster: &Roster,
+    folder: &Path,
+    temporary: bool,
+    page_url: &str,
+) -> Result<String, Failure> {
     let path = context.home.dev_roster();
     let text = roster.to_toml()?;
     write_private(&path, text.as_bytes()).map_err(|error| Failure::write(&path, &error))?;
@@ -258,6 +268,7 @@ fn announce(context: &Context, args: &Dev, roster: &Roster, folder: &Path, tempo
         "throw_away": true,
         "roster": path,
         "nodes": nodes,
+        "page": page_url,
         "profiles": profiles,
         "parties": [MARKET, CLINIC],
         "data_dir": folder,
@@ -268,6 +279,7 @@ fn announce(context: &Context, args: &Dev, roster: &Roster, folder: &Path, tempo
         for node in &roster.nodes {
             page.row(&format!("node {}", node.id), &node.url);
         }
+        page.row("page", format!("{page_url}/  (in a browser on this machine)"));
         page.row("profiles", profiles.join(", "));
         page.row("data", format!("{}{}", folder.display(), if temporary { " (thrown away at the end)" } else { "" }));
         page.row("roster", path.display());

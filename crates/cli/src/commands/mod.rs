@@ -5,6 +5,7 @@ pub(crate) mod bulk;
 pub(crate) mod charter;
 pub(crate) mod completions;
 pub(crate) mod dev;
+mod dev_page;
 mod dev_rules;
 pub(crate) mod enrol;
 pub(crate) mod evidence;

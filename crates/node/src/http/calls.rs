@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 use super::problem::Failure;
-use super::{Api, log, openapi};
+use super::{Api, log, openapi, page};
 use crate::Error;
 
 /// How long a body may take to arrive.
@@ -54,6 +54,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
+        .merge(page::router())
         .routes(routes!(openapi_json))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
@@ -66,7 +67,7 @@ const TILES: &str = "/log/tile";
 
 /// The same path as a constant, for figures.
 pub(super) fn known(path: &str) -> &'static str {
-    const PATHS: [&str; 33] = [
+    const PATHS: &[&str] = &[
         "/v1/enrolments",
         "/v1/verifications",
         "/v1/withdrawals",
@@ -92,6 +93,8 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/releases",
         "/v1/charter",
         "/v1/commons",
+        "/v1/page",
+        "/",
         "/v1/log",
         "/log/checkpoint",
         TILES,
@@ -102,7 +105,7 @@ pub(super) fn known(path: &str) -> &'static str {
         "/metrics",
     ];
     let path = if path.starts_with("/log/tile/") { TILES } else { path };
-    PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
+    PATHS.iter().copied().find(|known| *known == path).unwrap_or("other")
 }
 
 /// A parsed body: the signature of the device holds, and its allowance is not used up.

@@ -1,6 +1,7 @@
 //! The client API: parse, bound, ask `app`, answer. JSON types live in [`types::api`]; this module holds no rule of the commons.
 //!
-//! A request passes, from outside in: connection bounds and TLS (`server`), figures and headers, panic guard, address allowance
+//! A request passes, from outside in: connection bounds and TLS (`server`), figures and headers, who may call from a browser (`page`),
+//! panic guard, address allowance
 //! and concurrency bound (here), then a call (`calls`) with its body read within limits and its signature checked. Whatever goes
 //! wrong becomes one problem document (`problem`).
 
@@ -9,6 +10,7 @@ mod courier;
 mod limits;
 mod log;
 mod openapi;
+mod page;
 mod problem;
 mod server;
 
@@ -33,6 +35,7 @@ use problem::{Code, Failure};
 
 pub(crate) use courier::HttpCourier;
 pub use openapi::document;
+pub(crate) use page::Page;
 pub(crate) use server::{Server, listen, tls};
 
 /// What every call can reach.
@@ -40,6 +43,7 @@ pub(crate) struct Api {
     pub(crate) app: App,
     pub(crate) peers: Arc<Peers>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) page: Page,
     limits: RateLimits,
     in_progress: Semaphore,
     forwarded_for: bool,
@@ -47,10 +51,10 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(app: App, peers: Arc<Peers>, metrics: Arc<Metrics>, config: &HttpConfig) -> Arc<Self> {
+    pub(crate) fn new(app: App, peers: Arc<Peers>, metrics: Arc<Metrics>, page: Page, config: &HttpConfig) -> Arc<Self> {
         let in_progress = Semaphore::new(config.concurrent_requests as usize);
         let (limits, forwarded_for, timeout) = (RateLimits::new(config), config.forwarded_for, config.request_timeout());
-        Arc::new(Self { app, peers, metrics, limits, in_progress, forwarded_for, timeout })
+        Arc::new(Self { app, peers, metrics, page, limits, in_progress, forwarded_for, timeout })
     }
 
     /// Housekeeping, now and then.
@@ -64,12 +68,13 @@ impl Api {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let (calls, _) = calls::router().split_for_parts();
     calls
-        .fallback(|| async { Failure::new("no-such-call", "there is no such call; GET /v1/openapi.json lists them all") })
+        .fallback(page::other)
         .method_not_allowed_fallback(|| async {
             Failure::new("method-not-allowed", "this call has another method; GET /v1/openapi.json lists them all")
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&api), bound))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), page::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), observe))
         .with_state(api)
 }

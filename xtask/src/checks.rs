@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::programs::{cargo, output, run, run_lines, run_through, works};
-use crate::{assets, layers, peers, root};
+use crate::{assets, layers, peers, root, web};
 
 /// The version that CI installs when there is none.
 const CARGO_DENY: &str = "0.20";
@@ -47,7 +47,7 @@ fn binary(name: &str) -> PathBuf {
 }
 
 /// Where cargo builds.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
@@ -203,11 +203,23 @@ fn demo_smoke() -> Result<()> {
     Ok(())
 }
 
+/// The page's tests; a machine that cannot have a browser runs the others, and says so loudly.
+fn web_test() -> Result<()> {
+    match web::chromium() {
+        Ok(_) => web::test(),
+        Err(error) => {
+            eprintln!("x web-test: THE PAGE WAS NOT TESTED: {error:#}");
+            Ok(())
+        }
+    }
+}
+
 /// What continuous integration runs.
 pub(crate) fn ci(tested: bool) -> Result<()> {
-    let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 9] = [
         ("test", &|| if tested { Ok(()) } else { test(&[]) }),
         ("demo", &demo_smoke),
+        ("web-test", &web_test),
         ("fmt", &|| format(true)),
         ("lint", &lint),
         ("doc", &doc),

@@ -1,7 +1,8 @@
 //! Which crate may depend on which, read from `cargo metadata`.
 //!
-//! The order is types; the pure cores; client, node and oidc; cli and sim. A crate may depend only on crates of an earlier layer, so
-//! cores stay independent of each other, and client, node and oidc too. **`node` never reaches `biometric`**, by any path: the binary
+//! The order is types; the pure cores; client, node and oidc; cli, sim and wasm (the client for the browser, which never reaches
+//! `node`). A crate may depend only on crates of an earlier layer, so cores stay independent of each other, and client, node and
+//! oidc too. **`node` never reaches `biometric`**, by any path: the binary
 //! an operator runs holds no code that can read a template.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
@@ -14,7 +15,7 @@ use crate::programs;
 
 /// The layers, lowest first.
 const LAYERS: [&[&str]; 4] =
-    [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node", "oidc"], &["cli", "sim"]];
+    [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node", "oidc"], &["cli", "sim", "wasm"]];
 
 /// Crates that do no I/O and read no clock: what they must not link, at any depth.
 const PURE: [&str; 6] = ["types", "biometric", "mpc", "tlog", "charter", "credential"];
@@ -89,6 +90,9 @@ fn check(edges: &Edges) -> Result<()> {
     }
     if reaches(edges, "node", "biometric") {
         bail!("node reaches biometric: an operator's binary must hold no code that can read a template");
+    }
+    if reaches(edges, "wasm", "node") {
+        bail!("wasm reaches node: a member's client holds nothing of a node");
     }
     for pure in PURE {
         let uses = edges.get(pure).into_iter().flatten();

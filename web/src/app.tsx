@@ -112,10 +112,10 @@ function Content() {
       {!online.value && <Notice kind="warn" text={t("offline")} />}
       {Gated ? (
         <Gate>
-          <Gated key={name} />
+          <Gated key={path.value} />
         </Gate>
       ) : (
-        <Open key={name} />
+        <Open key={path.value} />
       )}
     </>
   );

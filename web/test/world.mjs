@@ -77,7 +77,7 @@ export class World {
       film(path, pictures, { light });
       flags.push(`--use-file-for-fake-video-capture=${path}`);
     } else if (!deny) flags.splice(flags.indexOf("--use-fake-device-for-media-stream"), 1);
-    if (camera && !deny) flags.push("--use-fake-ui-for-media-stream");
+    if (!deny) flags.push("--use-fake-ui-for-media-stream");
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
     this.browsers.push(browser);
     return browser;
@@ -97,6 +97,8 @@ export class World {
   }
 
   async go(page, where) {
+    // The same address again would change nothing.
+    if (page.url() === `${this.page}/#/${where}`) await page.goto(`${this.page}/#/${where === "home" ? "rules" : "home"}`);
     await page.goto(`${this.page}/#/${where}`);
     await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("main > .page > .progress"), null, { timeout: 30_000 });
   }

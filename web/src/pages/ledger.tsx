@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { client } from "../core/client";
 import { fetchHistory, followLogs, member, originOf, receipts, refresh, settled } from "../core/state";
 import type { Audit, Decision, Grant, History, Kept, Logs, Trouble } from "../core/types";
-import { t, time } from "../strings/i18n";
+import { t, time, word } from "../strings/i18n";
 import { Notice, Page, Section, Told, Working, useAct } from "../ui/basics";
 import { partyName, purposeTitle } from "../ui/consent";
 import { Receipt } from "../ui/proof";
@@ -187,7 +187,7 @@ function Checks({ history }: { history: History | null }) {
           ))}
           <ul class="list">
             {found.audit.orphans.map((orphan) => (
-              <li key={orphan.index}>{t("ledger.orphan", { index: orphan.index, kind: t(`kind.${orphan.kind}`) })}</li>
+              <li key={orphan.index}>{t("ledger.orphan", { index: orphan.index, kind: word("kind", orphan.kind) })}</li>
             ))}
             {found.audit.unmarked.map((operation) => (
               <li key={operation}>{t("ledger.unmarked", { operation })}</li>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { asTrouble, followLogs } from "../core/state";
 import type { LogEntry, Logs, Trouble } from "../core/types";
-import { clock, number, t, time } from "../strings/i18n";
+import { clock, number, t, time, word } from "../strings/i18n";
 import { Notice, Page, Section, Told, Working } from "../ui/basics";
 import { partyName, purposeTitle } from "../ui/consent";
 
@@ -74,7 +74,7 @@ export function Log() {
               <div class="bars">
                 {kinds.map(([kind, count]) => (
                   <div key={kind}>
-                    <span>{t(`kind.${kind}`)}</span>
+                    <span>{word("kind", kind)}</span>
                     <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
                       <rect width={(100 * count) / most} height="10" />
                     </svg>
@@ -110,7 +110,7 @@ export function Log() {
                   {seen.map((entry) => (
                     <tr key={entry.index}>
                       <td class="num soft">{number(entry.index)}</td>
-                      <td>{t(`kind.${entry.kind}`)}</td>
+                      <td>{word("kind", entry.kind)}</td>
                       <td>{entry.purpose ? purposeTitle(entry.purpose) : ""}</td>
                       <td>{entry.party ? partyName(entry.party) : ""}</td>
                       <td>{entry.mine && <span class="sign well">{t("log.mine")}</span>}</td>

@@ -4,7 +4,7 @@ import { client } from "../core/client";
 import { member, refresh, settled } from "../core/state";
 import type { Ask, Decision } from "../core/types";
 import { rest } from "../router";
-import { t, time } from "../strings/i18n";
+import { t, time, word } from "../strings/i18n";
 import { Field, Notice, Page, Rows, Section, Told, Working, useAct } from "../ui/basics";
 import { Consent, partyName } from "../ui/consent";
 import { Decided } from "../ui/proof";
@@ -174,7 +174,7 @@ function Answered({ decision, ask, yes, close }: { decision: Decision; ask: Ask;
   const party = partyName(ask.terms.party);
   const { finding, subject, uses_left } = decision.outcome;
   const well = finding === "member" || finding === "matched";
-  const title = yes ? t("requests.approved", { party, finding: t(`finding.${finding}`) }) : t("requests.refused");
+  const title = yes ? t("requests.approved", { party, finding: word("finding", finding ?? "") }) : t("requests.refused");
   return (
     <Page title={title}>
       {yes ? (

@@ -26,6 +26,9 @@ export function t(key: string, values: Record<string, string | number> = {}): st
 /** Are there words for this key? */
 export const has = (key: string) => find(key) !== undefined;
 
+/** The words for a name that a node or a log uses; the name itself where a newer node says something that this page does not know. */
+export const word = (group: string, name: string) => (has(`${group}.${name}`) ? t(`${group}.${name}`) : name);
+
 /** Thin spaces between groups of three digits. */
 export function number(value: number): string {
   const [whole = "", part] = String(value).split(".");

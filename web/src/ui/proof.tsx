@@ -4,7 +4,7 @@ import { client } from "../core/client";
 import { asTrouble } from "../core/state";
 import type { Checked, Decision, Kept, Trouble } from "../core/types";
 import { capital } from "./basics";
-import { nodes, t, time } from "../strings/i18n";
+import { nodes, t, time, word } from "../strings/i18n";
 import { Notice, Rows, Told, Working, saveFile } from "./basics";
 
 /** What every decision says below its headline. */
@@ -52,7 +52,7 @@ export function Receipt({ kept }: { kept: Kept }) {
     <li>
       <div class="between">
         <span>
-          {t(`action.${summary.action}`)}
+          {word("action", summary.action)}
           {summary.party ? `, ${summary.party}` : ""}
         </span>
         <span class="soft small">{time(summary.decided_at)}</span>

@@ -9,7 +9,7 @@ import { film } from "./pictures.mjs";
 export const PASSPHRASE = "correct horse battery";
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ];
 
 export class World {
@@ -69,15 +69,14 @@ export class World {
     return join(this.assets, `faces/orl/s${subject}/${sample}.pgm`);
   }
 
-  /** A browser before whose camera stand the people of `pictures`, or without a camera. */
-  async browser({ pictures = [], light = 1, deny = false, camera = pictures.length > 0 } = {}) {
+  /** A browser before whose camera stand the people of `pictures`. */
+  async browser({ pictures = [], light = 1 } = {}) {
     const flags = [...FLAGS];
-    if (camera) {
+    if (pictures.length > 0) {
       const path = join(this.folder, `camera-${this.browsers.length}.y4m`);
       film(path, pictures, { light });
       flags.push(`--use-file-for-fake-video-capture=${path}`);
-    } else if (!deny) flags.splice(flags.indexOf("--use-fake-device-for-media-stream"), 1);
-    if (!deny) flags.push("--use-fake-ui-for-media-stream");
+    }
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
     this.browsers.push(browser);
     return browser;

@@ -68,6 +68,7 @@ export async function start(): Promise<void> {
 export async function loadCharter(again = false): Promise<Charter> {
   const rules = await client.charter(again);
   charter.value = rules;
+  online.value = true;
   if (rules.signed) await store.putCharter(digest(), rules.digest, rules.signed);
   const read = Number((await store.setting(`rules/${digest()}`)) ?? "-1");
   rulesRead.value = read >= 0 && read !== rules.version ? read : null;
@@ -84,6 +85,7 @@ export async function markRulesRead(): Promise<void> {
 export async function refresh(): Promise<Statements> {
   const told = await client.status();
   statements.value = told;
+  if (told.all) online.value = true;
   return told;
 }
 

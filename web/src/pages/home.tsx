@@ -1,14 +1,16 @@
 // Where a visit begins: for a stranger what this is, for a member where they stand.
 import { useEffect, useState } from "preact/hooks";
-import { commonsName, device, keyFile, lock, member, refresh, statements } from "../core/state";
+import { commonsName, device, expired, keyFile, lock, member, refresh, statements } from "../core/state";
 import { client } from "../core/client";
 import type { Shares } from "../core/types";
 import { t, time } from "../strings/i18n";
 import { Notice, Page, Section, Told, Working, useAct } from "../ui/basics";
 import { Grey } from "../ui/fields";
+import { Unlock } from "../ui/gate";
 
 export function Home() {
   if (device.value) return <Member />;
+  if (expired.value) return <Unlock />;
   return (
     <Page title={t("home.title")} lead={t("home.lead", { commons: commonsName.value })}>
       <Picture />

@@ -104,7 +104,8 @@ impl Roster {
 
     /// Names this commons in every message: binds keys, addresses of trust and profiles, but not URLs, which may move.
     pub fn digest(&self) -> Digest {
-        let mut parts: Vec<Vec<u8>> = vec![(self.commons.len() as u64).to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
+        let mut parts: Vec<Vec<u8>> =
+            vec![(self.commons.len() as u64).to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
         for node in &self.nodes {
             parts.push(
                 [&[node.id.number()][..], &node.signing_key.0, &node.log_key.0, &node.seal_key.0, &node.tls_key.0].concat(),

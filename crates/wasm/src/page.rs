@@ -10,7 +10,7 @@ use biometric::capture::{Capturer, Models};
 use client::history::{Missing, missing};
 use client::keyfile::Cost;
 use client::receipt::Kept;
-use client::request::{Question, Sample, Template, trace_key};
+use client::request::{Question, Sample, Template};
 use client::rules::decode_signed;
 use client::{Client, Error, Events, Followed, InForce, MemberKey, Platform as _, Proof};
 use ed25519_dalek::SigningKey;
@@ -21,7 +21,7 @@ use types::consent::{Narrowing, Terms};
 use types::message::Event;
 use types::roster::Roster;
 use types::sign::public_key;
-use types::{AskId, Digest, GrantId, NodeId, ProfileId};
+use types::{AskId, Digest, GrantId, NodeId, OperationId, ProfileId};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use zeroize::Zeroizing;
@@ -220,6 +220,10 @@ impl Commons {
     pub async fn refuse(&self, ask: String) -> Told {
         self.settle(&self.device()?, Question::Refuse(AskId::from_hex(&ask).map_err(misfit)?)).await
     }
+    /// Says no to a recovery that somebody began in this member's name.
+    pub async fn veto(&self, recovery: String) -> Told {
+        self.settle(&self.device()?, Question::VetoRecovery(OperationId::from_hex(&recovery).map_err(misfit)?)).await
+    }
     pub async fn shield_up(&self) -> Told {
         let shield = self.client.shield_up(&self.device()?).await.map_err(fail)?;
         let decision: Option<Value> = match &shield.proof {
@@ -282,7 +286,8 @@ impl Commons {
             rules.extend(InForce::from_signed(Some(signed), roster).ok());
         }
         let by_digest = |digest: &Digest| rules.iter().find(|rules| rules.digest() == *digest).cloned();
-        let Missing { receipts, unexplained } = missing(roster, &device, events, &known, by_digest).map_err(fail)?;
+        let Missing { receipts, unexplained } =
+            missing(roster, &self.client.trace(&device), events, &known, by_digest).map_err(fail)?;
         let unexplained: Vec<u64> = unexplained.iter().map(|event| event.certificate.decision.log_index).collect();
         Ok(text(&json!({
             "receipts": receipts, "unexplained": unexplained, "silent": silent,
@@ -313,7 +318,7 @@ impl Commons {
     pub async fn follow(&self) -> Told {
         let mut followed = self.followed.borrow().clone();
         let look = self.client.follow(&followed.following).await;
-        let trace = self.device().ok().map(|device| trace_key(&device));
+        let trace = self.device().ok().map(|device| self.client.trace(&device));
         followed.advance(&look, trace.as_ref());
         let told = view::logs(&followed, &look.problems, &look.new, self.client.platform().now());
         self.followed.replace(followed);

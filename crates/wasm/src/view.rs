@@ -10,6 +10,7 @@ use types::api::to_base64;
 use types::consent::{AskStatement, GrantState, GrantStatement, Operation};
 use types::message::{Finding, MemberStatement, Outcome, RecordStatement};
 use types::profile::Profile;
+use types::recovery::GuardedStatement;
 use types::roster::Roster;
 use types::{NodeId, UnixSeconds};
 
@@ -86,7 +87,25 @@ fn member(member: &MemberStatement) -> Value {
         "records": member.records.iter().map(record).collect::<Vec<_>>(),
         "grants": member.grants.iter().map(grant).collect::<Vec<_>>(),
         "asks": member.asks.iter().map(ask).collect::<Vec<_>>(),
+        "guarded": member.guarded.as_ref().map(guarded),
+        "former_devices": member.former.len(),
     })
+}
+
+/// A member's guardians, and recoveries of which the member should know.
+fn guarded(guarded: &GuardedStatement) -> Value {
+    let kept = guarded.guarding.guardians.iter().filter(|guardian| guardian.until.is_none()).count();
+    let recoveries: Vec<Value> = guarded
+        .recoveries
+        .iter()
+        .map(|one| {
+            json!({
+                "recovery": one.recovery, "device": one.device, "approvals": one.approvals, "compared": one.compared,
+                "can_veto": one.can_veto, "since": one.since, "opens_at": one.opens_at, "state": one.state.name(),
+            })
+        })
+        .collect();
+    json!({ "guardians": kept, "need": guarded.guarding.need, "recoveries": recoveries })
 }
 
 fn record(record: &RecordStatement) -> Value {

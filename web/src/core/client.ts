@@ -74,6 +74,7 @@ export const client = {
   revoke: (grant: string, origin?: Kept) => ask<Decision>("revoke", [grant, origin && JSON.stringify(origin)]),
   approve: (id: string, terms: Terms) => ask<Decision>("approve", [id, JSON.stringify(terms)]),
   refuse: (id: string) => ask<Decision>("refuse", [id]),
+  veto: (recovery: string) => ask<Decision>("veto", [recovery]),
   shieldUp: () => ask<Shielded>("shield_up"),
   shieldDown: (restore: string[]) => ask<Decision>("shield_down", [restore]),
 

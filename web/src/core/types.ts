@@ -63,6 +63,25 @@ export interface Member {
   records: { profile: string; since: number; share_bytes: number; sample: number[] | null }[];
   grants: Grant[];
   asks: Ask[];
+  guarded: Guarded | null;
+  former_devices: number;
+}
+
+export interface Recovery {
+  recovery: string;
+  device: string;
+  approvals: number;
+  compared: boolean;
+  can_veto: boolean;
+  since: number;
+  opens_at: number;
+  state: "waiting" | "vetoed" | "finished" | "over";
+}
+
+export interface Guarded {
+  guardians: number;
+  need: number;
+  recoveries: Recovery[];
 }
 
 export interface Statements {

@@ -48,8 +48,9 @@ pub(crate) fn test() -> Result<()> {
     let chromium = chromium()?;
     let assets = assets::ensure(&assets::ASSETS)?;
     build()?;
-    checks::build()?;
-    run(&mut cargo(&["build", "--release", "--locked", "--package", "wasm", "--example", "templates"]))?;
+    // Together, so that all share what they are compiled from.
+    let packages = ["--package", "cli", "--package", "node", "--package", "wasm"];
+    run(cargo(&["build", "--release", "--locked", "--bins", "--example", "templates"]).args(packages))?;
     let target = checks::target();
     run_through(
         Command::new("node")

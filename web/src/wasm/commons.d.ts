@@ -107,6 +107,10 @@ export class Commons {
     show_template_of_pixels(rgba: Uint8Array | number[], width: number, height: number): string;
     status(): Promise<string>;
     verify(note: string): Promise<string>;
+    /**
+     * Says no to a recovery that somebody began in this member's name.
+     */
+    veto(recovery: string): Promise<string>;
     withdraw(): Promise<string>;
 }
 
@@ -159,6 +163,7 @@ export interface InitOutput {
     readonly commons_show_template_of_pixels: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
     readonly commons_status: (a: number) => any;
     readonly commons_verify: (a: number, b: number, c: number) => any;
+    readonly commons_veto: (a: number, b: number, c: number) => any;
     readonly commons_withdraw: (a: number) => any;
     readonly template_for_test: (a: number, b: number, c: number) => [number, number, number, number];
     readonly wasm_bindgen__convert__closures_____invoke__h026ae5ffd8b298fb: (a: number, b: number, c: any) => [number, number];

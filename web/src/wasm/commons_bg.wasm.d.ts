@@ -41,6 +41,7 @@ export const commons_show_template: (a: number, b: number, c: number) => [number
 export const commons_show_template_of_pixels: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
 export const commons_status: (a: number) => any;
 export const commons_verify: (a: number, b: number, c: number) => any;
+export const commons_veto: (a: number, b: number, c: number) => any;
 export const commons_withdraw: (a: number) => any;
 export const template_for_test: (a: number, b: number, c: number) => [number, number, number, number];
 export const wasm_bindgen__convert__closures_____invoke__h026ae5ffd8b298fb: (a: number, b: number, c: any) => [number, number];

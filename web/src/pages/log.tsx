@@ -84,7 +84,7 @@ export function Log() {
               </div>
             </Section>
             <Section title={t("log.for")}>
-              <div class="scroll">
+              <div class="scroll" role="region" tabIndex={0} aria-label={t("log.for")}>
                 <table>
                   <tbody>
                     {logs.by_purpose.map((row) => (
@@ -104,7 +104,7 @@ export function Log() {
               <button onClick={() => setPaused(!paused)}>{t(paused ? "log.go" : "log.pause")}</button>
             </div>
             {seen.length === 0 && <p>{t("log.empty")}</p>}
-            <div class="scroll">
+            <div class="scroll" role="region" tabIndex={0} aria-label={t("log.newest")}>
               <table aria-live="off">
                 <tbody>
                   {seen.map((entry) => (

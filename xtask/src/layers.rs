@@ -14,8 +14,12 @@ use serde_json::Value;
 use crate::programs;
 
 /// The layers, lowest first.
-const LAYERS: [&[&str]; 4] =
-    [&["types"], &["biometric", "mpc", "tlog", "charter", "credential"], &["client", "node", "oidc"], &["cli", "sim", "wasm"]];
+const LAYERS: [&[&str]; 4] = [
+    &["types"],
+    &["biometric", "mpc", "tlog", "charter", "credential"],
+    &["client", "node", "oidc"],
+    &["cli", "sim", "wasm"],
+];
 
 /// Crates that do no I/O and read no clock: what they must not link, at any depth.
 const PURE: [&str; 6] = ["types", "biometric", "mpc", "tlog", "charter", "credential"];

@@ -13,6 +13,7 @@ use types::{NodeId, OperationId, ProfileId};
 
 pub mod log;
 pub mod recovery;
+pub mod personas;
 pub mod rules;
 mod seeds;
 pub mod web;
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 34] = [
+pub const TARGETS: [Target; 37] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -65,6 +66,9 @@ pub const TARGETS: [Target; 34] = [
     Target { name: "proof_request", run: web::proof_request, seeds: web::proof_requests, smoke: 20_000 },
     Target { name: "web_token", run: web::web_token, seeds: web::tokens, smoke: 20_000 },
     Target { name: "sd_jwt", run: web::sd_jwt, seeds: web::credentials, smoke: 20_000 },
+    Target { name: "persona", run: personas::persona, seeds: personas::personas, smoke: 2_000 },
+    Target { name: "escrow", run: personas::escrow, seeds: personas::shares, smoke: 2_000 },
+    Target { name: "wallet", run: personas::wallet, seeds: personas::wallets, smoke: 5_000 },
 ];
 
 /// What is accepted has one encoding only: signatures are over bytes.

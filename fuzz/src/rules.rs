@@ -60,7 +60,8 @@ pub fn receipt(bytes: &[u8]) {
 pub fn judged_request(bytes: &[u8]) {
     let Ok(signed) = Signed::<Request>::from_bytes(bytes) else { return };
     let (roster, charter) = (roster(), charter());
-    let member = MemberFacts { member: MemberId([4; 16]), profiles: vec![profile()], shielded: false, grants: 1 };
+    let member =
+        MemberFacts { member: MemberId([4; 16]), profiles: vec![profile()], shielded: false, grants: 1, bound: None };
     let statement = GrantStatement {
         grant: GRANT,
         subject: SubjectId([8; 32]),
@@ -153,12 +154,14 @@ fn roster() -> Roster {
         signing_key: public_key(&key(id.number())),
         log_key: public_key(&key(id.number() + 3)),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     Roster {
         version: types::roster::VERSION,
         commons: "a commons".to_owned(),
         throw_away: true,
+        epochs: types::Epochs::DAILY,
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles: vec![Profile::from_toml(include_str!("../../profiles/face-512.toml")).expect("a profile")],
     }

@@ -6,12 +6,13 @@ use types::message::{
     Action, Certificate, Decision, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample, Statement,
     Submission, VERSION,
 };
+use types::persona::{Binding, Issued, LastIssue, Refused};
 use types::profile::Profile;
 use types::recovery::{GuardedStatement, Guarding, RecoveryFault, Released};
 use types::roster::{Roster, RosterNode};
 use types::share::{Component, SharePackage};
 use types::sign::{Signed, public_key};
-use types::{Digest, MemberId, NodeId, RecoveryName, Signature, TraceKey};
+use types::{Digest, Epoch, MemberId, NodeId, RecoveryName, Signature, TraceKey};
 
 use super::{operation, profile_id};
 
@@ -37,6 +38,8 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         Action::Withdraw { profile: Some(profile_id()) },
         Action::Inspect { reply_key: [8; 32] },
         Action::Outcome { operation: operation(9) },
+        Action::Bind(Binding { commitment: Digest([5; 32]), request: [6; 144], slope: [7; 48] }),
+        Action::Issue { epoch: Epoch(20_000) },
     ];
     let signed = |action| {
         let device = public_key(&key());
@@ -82,6 +85,9 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
         asks: Vec::new(),
         guarded: Some(guarded()),
         former: vec![public_key(&key())],
+        bound: Some(Digest([5; 32])),
+        last_issue: Some(LastIssue { epoch: Epoch(20_000), at: 6 }),
+        refused: vec![Refused { at: 7, action: "issue".to_owned(), rule: "shield-up".to_owned() }],
     };
     let statement = |member| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
@@ -100,6 +106,7 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
             guarded: Some(guarded()),
             released: Some(Released { member: MemberId([1; 16]), trace: Some(TraceKey::from_random([2; 32])) }),
             replaced: Some(7),
+            issued: Some(Issued { epoch: Epoch(20_000), attributes: vec![0; 4], signature: [7; 80] }),
         };
         Signed::new(statement, &key()).to_bytes()
     };
@@ -138,6 +145,7 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         signing_key: types::DeviceKey([id.number(); 32]),
         log_key: types::DeviceKey([100 + id.number(); 32]),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     let nodes = NodeId::ALL.into_iter().map(node).collect();
@@ -145,6 +153,7 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         version: types::roster::VERSION,
         commons: "a commons".to_owned(),
         throw_away: true,
+        epochs: types::Epochs::DAILY,
         nodes,
         profiles: vec![small_profile()],
     };

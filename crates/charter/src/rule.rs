@@ -158,6 +158,13 @@ rules! {
     ShieldNotUp = "shield-not-up", "there is nothing to do: the shield is not up";
     /// A grant to restore is not one of the member's suspended grants.
     RestoreUnknown = "restore-unknown", "name only grants of yours that the shield suspended, each once";
+    // Personas.
+    /// The membership is bound to a secret already.
+    AlreadyBound = "already-bound", "use the secret that you are bound to, or recover it: there is never a second";
+    /// The membership is not bound to a secret.
+    NotBound = "not-bound", "bind your membership to a secret first";
+    /// Not an epoch for which credentials are issued now.
+    EpochNotIssued = "epoch-not-issued", "ask for the present epoch, or for the next one when it is near; check this device's clock";
     // Rates.
     /// Too many comparisons with one member's records.
     VerificationRate = "verification-rate", "wait an hour";
@@ -301,4 +308,8 @@ pub enum Permit {
     },
     /// These rules are in force from the next batch on.
     AdoptCharter(Box<Charter>),
+    /// Bind the membership to the secret of the request, for good.
+    Bind,
+    /// Sign for this member and the epoch asked for.
+    Issue,
 }

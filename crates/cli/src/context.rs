@@ -75,11 +75,17 @@ impl Context {
 
     /// A client, and this member's device key there. `create` makes a key where there is none.
     pub(crate) fn member(&self, create: bool) -> Result<(NativeClient, SigningKey), Failure> {
+        let (client, _, device) = self.member_with_key(create)?;
+        Ok((client, device))
+    }
+
+    /// The same, with the key from which everything else of the member's follows.
+    pub(crate) fn member_with_key(&self, create: bool) -> Result<(NativeClient, MemberKey, SigningKey), Failure> {
         let client = self.client()?;
         let key = self.member_key(create)?;
         let device = key.device(&client.commons().digest());
         self.inherit(&client, &key, &device)?;
-        Ok((client, device))
+        Ok((client, key, device))
     }
 
     /// A device that came by recovery speaks under the names of the ones before.

@@ -104,6 +104,7 @@ impl From<Error> for Failure {
             Error::NotLogged { .. } => Self::message(Exit::Misbehaved, "not-logged", &text),
             Error::NotPublished { .. } => Self::message(Exit::Unavailable, "not-published", &text),
             Error::Receipt(_) => Self::message(Exit::Misbehaved, "receipt", &text),
+            Error::Persona(_) => Self::message(Exit::Input, "persona", &text),
             Error::BadFile { .. } => Self::message(Exit::Input, "bad-file", &text),
             Error::Contradiction { .. } => Self::message(Exit::Misbehaved, "contradiction", &text),
             Error::TryAgain { code, .. } => Self::message(Exit::Unavailable, code, &text),

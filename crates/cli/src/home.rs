@@ -5,6 +5,9 @@
 //! | file | trusted? what can an attacker who changes it do? |
 //! |---|---|
 //! | `keys/NAME.key` | no (authenticated under the passphrase): make the key unusable |
+//! | `wallets/*/NAME.wallet` | no (authenticated under the member's key): make it unusable, or put back an older one |
+//! | `gates/*/` | yes: let a person in twice, or take a challenge away; holds no name but pseudonyms of one context |
+//! | `reveal-keys/NAME.key` | yes (not encrypted): make and read what is revealed to this name |
 //! | `receipts/NAME/*.json` | no (three signatures inside): lose a proof |
 //! | `guardians/*/NAME.sealed` | no (sealed to the member's key): lose the names of one's guardians |
 //! | `guarded/NAME/*.share` | no (sealed to the guardian's key): lose a share; says nothing to who reads it |
@@ -74,6 +77,17 @@ impl Home {
     /// What a recovered member's device inherited from the ones before.
     pub(crate) fn inherited(&self, member: &str, commons: &Digest) -> PathBuf {
         self.root.join("inherited").join(short(commons)).join(format!("{member}.sealed"))
+    }
+    /// Personas of a member in one commons.
+    pub(crate) fn wallet(&self, member: &str, commons: &Digest) -> PathBuf {
+        self.root.join("wallets").join(short(commons)).join(format!("{member}.wallet"))
+    }
+    /// What a verifier remembers of one context.
+    pub(crate) fn gate(&self, scope: &Digest) -> PathBuf {
+        self.root.join("gates").join(short(scope))
+    }
+    pub(crate) fn reveal_key(&self, name: &str) -> PathBuf {
+        self.root.join("reveal-keys").join(format!("{name}.key"))
     }
     pub(crate) fn parties(&self) -> PathBuf {
         self.root.join("parties")

@@ -26,6 +26,11 @@ impl Output {
         Self { json, quiet }
     }
 
+    /// Whether an answer for people may be in colour.
+    pub(crate) fn colours(self) -> bool {
+        console::colors_enabled()
+    }
+
     /// The answer: `value` for programs, what `people` writes for people.
     pub(crate) fn answer(self, value: &Value, people: impl FnOnce(&mut Page)) {
         if self.json {

@@ -166,9 +166,13 @@ pub(crate) fn fits(request: &Request, outcome: &Outcome, subject: Option<Subject
         Action::VetoRecovery { recovery } => *outcome == Outcome::RecoveryVetoed { recovery: *recovery },
         Action::FinishRecovery { .. } => matches!(outcome, Outcome::Recovered { former, .. } if *former != request.device),
         Action::Recovery { .. } | Action::Release { .. } => false,
-        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
-            false
-        }
+        Action::Bind(binding) => *outcome == Outcome::Bound { commitment: binding.commitment },
+        Action::Status
+        | Action::Inspect { .. }
+        | Action::Outcome { .. }
+        | Action::See { .. }
+        | Action::Events { .. }
+        | Action::Issue { .. } => false,
     }
 }
 

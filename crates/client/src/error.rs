@@ -192,6 +192,11 @@ pub enum Error {
         reason: &'static str,
     },
 
+    // Personas.
+    /// A persona, a credential or a secret is not what it must be.
+    #[error(transparent)]
+    Persona(#[from] credential::Error),
+
     // This machine.
     /// The system gave no randomness.
     #[error("this system gave no randomness; nothing was sent")]
@@ -253,6 +258,9 @@ pub enum Fault {
     /// Dated outside the life of the request.
     #[error("an answer of another time")]
     Stale,
+    /// A credential that does not hold, or says something else than the other nodes'.
+    #[error("a credential that does not hold, or that says something else than the other nodes'")]
+    WrongCredential,
     /// An inspection that the asking key does not open.
     #[error("an inspection sealed to another key")]
     NotSealedToUs,

@@ -89,6 +89,11 @@ impl MemberKey {
         SigningKey::from_bytes(&secret)
     }
 
+    /// The key of this member's wallet in the commons named by this roster digest.
+    pub(crate) fn wallet_key(&self, commons: &Digest) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(Digest::of("trust-commons/v1/wallet-key", &[&self.seed, &commons.0]).0)
+    }
+
     /// The file's bytes. `random` must be 40 fresh random bytes.
     ///
     /// # Errors

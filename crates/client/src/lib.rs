@@ -3,7 +3,8 @@
 //!
 //! What was decided is kept as a receipt ([`receipt`]; made again from what the nodes tell: [`history`]), looked up in the three logs
 //! ([`logs`]), and bundled for anybody to check offline ([`evidence`]). Guardians, and a new device that takes an old one's place:
-//! [`guardian`]. A relying party does the same from its side ([`party`]).
+//! [`guardian`]. A relying party does the same from its side ([`party`]). Personas: [`personas`], kept in a
+//! [`wallet`].
 //!
 //! **In scope**: requests ([`request`]), the rules they name ([`rules`]), their proof ([`answer`]), the conversation with three
 //! nodes ([`Client`]), member keys under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
@@ -25,6 +26,7 @@ pub mod logs;
 #[cfg(feature = "native")]
 pub mod native;
 pub mod party;
+pub mod personas;
 pub mod platform;
 pub mod receipt;
 pub mod request;
@@ -32,6 +34,7 @@ pub mod rules;
 mod session;
 mod tally;
 pub mod transport;
+pub mod wallet;
 
 pub use adoption::Adoption;
 pub use error::{Complaint, Error, Fault};
@@ -39,7 +42,9 @@ pub use events::Events;
 pub use followed::Followed;
 pub use keyfile::MemberKey;
 pub use party::{Answered, PartyKey};
+pub use personas::Collected;
 pub use platform::Platform;
 pub use rules::InForce;
 pub use session::{Client, Patience, Proof, Shield, Statements};
 pub use transport::Transport;
+pub use wallet::Wallet;

@@ -248,9 +248,13 @@ pub fn kind_of(action: &Action) -> Kind {
         Action::SetGuardians(_) => Kind::Guardians,
         Action::StartRecovery(_) | Action::VetoRecovery { .. } | Action::FinishRecovery { .. } => Kind::Recovery,
         Action::Recovery { .. } | Action::Release { .. } => Kind::Administrative,
-        Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::See { .. } | Action::Events { .. } => {
-            Kind::Administrative
-        }
+        Action::Bind(_) => Kind::Binding,
+        Action::Status
+        | Action::Inspect { .. }
+        | Action::Outcome { .. }
+        | Action::See { .. }
+        | Action::Events { .. }
+        | Action::Issue { .. } => Kind::Administrative,
     }
 }
 

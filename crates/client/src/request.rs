@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use credential::{Fresh, MemberSecret, escrow};
 use ed25519_dalek::SigningKey;
 use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
@@ -14,14 +15,16 @@ use types::consent::{
     Answer, Ask, Narrowing, Operation, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Terms, Use, Voucher,
 };
 use types::message::{Action, Grant, Request, Submission, VERSION};
+use types::persona::Binding;
 use types::profile::Profile;
 use types::recovery::{Approval, RecoveryStart, SetGuardians};
 use types::roster::Roster;
-use types::seal::{SHARE, SealKey, seal};
+use types::seal::{ESCROW, SHARE, SealKey, seal};
 use types::share::SharePackage;
 use types::sign::{Message, Signed, public_key};
 use types::{
-    AskId, Digest, GrantId, OperationId, PartyId, ProfileId, RecoveryName, SubjectId, TraceKey, UnixSeconds, limits,
+    AskId, Digest, Epoch, GrantId, NodeId, OperationId, PartyId, ProfileId, RecoveryName, SubjectId, TraceKey, UnixSeconds,
+    limits,
 };
 use zeroize::Zeroizing;
 
@@ -123,6 +126,10 @@ pub enum Question<'a> {
     Recovery(RecoveryName),
     /// As the new device: what is kept for me?
     Release(OperationId),
+    /// Bind my membership to this secret, for good.
+    Bind(&'a MemberSecret),
+    /// Sign my credential of this epoch.
+    Issue(Epoch),
 }
 
 impl Question<'_> {
@@ -236,9 +243,9 @@ pub(crate) fn prepare_as(
     let mut operation = [0; 16];
     rng.fill_bytes(&mut operation);
 
-    let mut draft = Draft { commons, charter, now, expires_at, rng, packages: None, reply_key: None, subject: None };
+    let mut draft = Draft { commons, charter, now, expires_at, rng, parcels: None, reply_key: None, subject: None };
     let (call, action) = draft.action(question, device, &trace)?;
-    let Draft { mut rng, packages, reply_key, subject, .. } = draft;
+    let Draft { mut rng, parcels, reply_key, subject, .. } = draft;
     let request = Request {
         version: VERSION,
         commons: commons.digest,
@@ -252,8 +259,26 @@ pub(crate) fn prepare_as(
     let digest = request.digest();
     let trace = request.action.is_decided().then_some(&trace);
     let signed = Signed::new(request, device);
-    let bodies = bodies(commons, &signed, &digest, trace, packages.as_ref(), &mut rng)?;
+    let bodies = bodies(commons, &signed, &digest, trace, parcels.as_ref(), &mut rng)?;
     Ok(Prepared { signed, digest, call, bodies, reply_key, subject })
+}
+
+/// What is sealed to each node beside the request.
+enum Parcels {
+    /// A template's shares.
+    Template([SharePackage; 3]),
+    /// The shares of the member's secret.
+    Escrow([escrow::Share; 3]),
+}
+
+impl Parcels {
+    /// For nodes 1, 2 and 3.
+    fn plain(&self) -> (&'static str, [Zeroizing<Vec<u8>>; 3]) {
+        match self {
+            Self::Template(packages) => (SHARE, packages.each_ref().map(|package| Zeroizing::new(package.to_bytes()))),
+            Self::Escrow(shares) => (ESCROW, shares.each_ref().map(|share| Zeroizing::new(share.to_bytes().to_vec()))),
+        }
+    }
 }
 
 /// A request in the making.
@@ -263,7 +288,7 @@ struct Draft<'c> {
     now: UnixSeconds,
     expires_at: UnixSeconds,
     rng: ChaCha20Rng,
-    packages: Option<[SharePackage; 3]>,
+    parcels: Option<Parcels>,
     reply_key: Option<SealKey>,
     subject: Option<SubjectId>,
 }
@@ -321,11 +346,27 @@ impl Draft<'_> {
                 self.reply_key = Some(release_key(device));
                 (Call::Release, Action::Release { recovery })
             }
+            Question::Bind(secret) => (Call::Bind, Action::Bind(self.bind(secret))),
+            Question::Issue(epoch) => (Call::Issue, Action::Issue { epoch }),
         })
     }
 
     fn answer(&self, ask: AskId, reply: Reply) -> Action {
         Action::Answer(Answer { ask, charter: self.charter, reply })
+    }
+
+    /// The proof goes into what is signed, the shares of the secret to the nodes.
+    fn bind(&mut self, secret: &MemberSecret) -> Binding {
+        let (shares, slope) = escrow::split(secret, self.fresh());
+        let request = secret.request(self.fresh());
+        self.parcels = Some(Parcels::Escrow(shares));
+        Binding { commitment: secret.commitment().digest(), request: request.to_bytes(), slope: slope.to_bytes() }
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        let mut random = [0; 32];
+        self.rng.fill_bytes(&mut random);
+        Fresh::new(random)
     }
 
     fn inspect(&mut self) -> Result<Action, Error> {
@@ -367,7 +408,7 @@ impl Draft<'_> {
             Signed::new(StationSeal { commons, station, profile, commitments, at: self.now }, key)
         };
         let station = sample.station.map(seal);
-        self.packages = Some(split.packages);
+        self.parcels = Some(Parcels::Template(split.packages));
         Ok(Submission { profile, profile_digest, commitments, grant, station, vouchers: sample.vouchers.to_vec() })
     }
 }
@@ -384,7 +425,7 @@ fn bodies(
     signed: &Signed<Request>,
     digest: &Digest,
     trace: Option<&TraceKey>,
-    packages: Option<&[SharePackage; 3]>,
+    parcels: Option<&Parcels>,
     rng: &mut ChaCha20Rng,
 ) -> Result<[Vec<u8>; 3], Error> {
     let request = to_base64(&signed.to_bytes());
@@ -393,16 +434,15 @@ fn bodies(
         let body = RequestBody { request: request.clone(), share, trace: trace.clone() };
         serde_json::to_vec(&body).expect("strings are always JSON")
     };
-    let Some(packages) = packages else {
+    let Some(parcels) = parcels else {
         let body = json(None);
         return Ok([body.clone(), body.clone(), body]);
     };
-    let mut sealed = |package: &SharePackage| {
-        let node =
-            commons.roster.node(package.node).ok_or_else(|| types::Error::Roster("list nodes 1, 2 and 3".to_owned()))?;
-        let plain = Zeroizing::new(package.to_bytes());
-        Ok::<_, Error>(json(Some(to_base64(&seal(&node.seal_key.0, SHARE, digest, &plain, rng)?))))
+    let (purpose, plain) = parcels.plain();
+    let mut sealed = |node: NodeId, plain: &[u8]| {
+        let node = commons.roster.node(node).ok_or_else(|| types::Error::Roster("list nodes 1, 2 and 3".to_owned()))?;
+        Ok::<_, Error>(json(Some(to_base64(&seal(&node.seal_key.0, purpose, digest, plain, rng)?))))
     };
-    let [one, two, three] = packages;
-    Ok([sealed(one)?, sealed(two)?, sealed(three)?])
+    let ([one, two, three], [a, b, c]) = (NodeId::ALL, plain);
+    Ok([sealed(one, &a)?, sealed(two, &b)?, sealed(three, &c)?])
 }

@@ -59,6 +59,10 @@ pub enum Call {
     Recovery,
     /// `POST /v1/releases`
     Release,
+    /// `POST /v1/bindings`
+    Bind,
+    /// `POST /v1/credentials`
+    Issue,
     /// `GET /v1/charter`
     Charter,
     /// `GET /v1/commons`
@@ -94,6 +98,8 @@ impl Call {
             Self::FinishRecovery => "/v1/recovery-ends",
             Self::Recovery => "/v1/recovery",
             Self::Release => "/v1/releases",
+            Self::Bind => "/v1/bindings",
+            Self::Issue => "/v1/credentials",
             Self::Charter => "/v1/charter",
             Self::Commons => "/v1/commons",
             Self::Log(resource) => return Cow::Owned(format!("/log/{}", resource_path(resource))),

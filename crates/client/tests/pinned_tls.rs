@@ -32,11 +32,19 @@ fn roster(url: &str, tls_key: Digest) -> Roster {
         signing_key: public_key(&SigningKey::from_bytes(&[id.number(); 32])),
         log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: if id.number() == 1 { tls_key } else { Digest([id.number(); 32]) },
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
     let nodes = NodeId::ALL.map(node).to_vec();
-    Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles }
+    Roster {
+        version: types::roster::VERSION,
+        commons: "test".to_owned(),
+        throw_away: true,
+        epochs: types::Epochs::DAILY,
+        nodes,
+        profiles,
+    }
 }
 
 /// Serves the same answer to every connection; returns the URL and the key's hash.

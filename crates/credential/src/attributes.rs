@@ -87,6 +87,19 @@ impl Attributes {
     pub fn value(&self, attribute: Attribute) -> &str {
         self.0.get(&attribute).map_or("", String::as_str)
     }
+    /// Canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        types::encode(self)
+    }
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`], [`Error::Text`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let attributes: Self = types::decode("attributes", bytes, types::limits::ATTRIBUTES_BYTES)?;
+        attributes.check()?;
+        Ok(attributes)
+    }
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.0.values().try_for_each(|value| check_value(value))
     }

@@ -19,7 +19,7 @@ mod suite;
 pub(crate) use group::{G1, combine, combine_public, read_point, read_scalar, write_point};
 pub(crate) use proof::{Claimed, Nym, PairingCheck, Shown, proof_len, prove, verify};
 pub(crate) use signature::{SIGNATURE_LEN, check_commitment, commit, key_from_material, public_key, sign, verify_signature};
-pub(crate) use suite::{PUBLIC_KEY_LEN, PublicKey, Stream, base_of, hash_to_scalar, interface, message_scalar};
+pub(crate) use suite::{PublicKey, Stream, base_of, hash_to_scalar, interface, message_scalar};
 
 #[cfg(test)]
 mod peer_tests;

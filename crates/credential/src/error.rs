@@ -50,6 +50,9 @@ pub enum Error {
     /// A commitment without a valid proof.
     #[error("the commitment to the member's secret is not proven; make it again")]
     Commitment,
+    /// Shares of a member's secret that do not belong together, or not to the commitment.
+    #[error("these are not shares of this member's secret; make them again, or report the node that keeps them")]
+    Escrow,
     /// A signature that is not over this member's secret and these attributes.
     #[error("node {node} did not sign what was asked for; ask it again, and report it if it persists")]
     Issued {

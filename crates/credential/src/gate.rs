@@ -50,6 +50,13 @@ impl Gate {
         Ok(challenge)
     }
 
+    /// Remembers an open challenge again, such as after a restart. One of another context is not taken.
+    pub fn reopen(&mut self, challenge: Challenge) {
+        if challenge.is_of(&self.context) && self.open.len() < limits::OPEN_CHALLENGES {
+            self.open.insert(*challenge.nonce(), challenge);
+        }
+    }
+
     /// Checks a presentation against the challenge that it answers and admits its person. The challenge is used up by a valid answer
     /// only, so that nobody spends another's.
     ///

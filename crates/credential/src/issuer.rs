@@ -4,10 +4,11 @@ use std::fmt;
 
 use bls12_381_plus::Scalar;
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::{Digest, NodeId};
+use types::roster::Roster;
+use types::{Digest, IssuerPublicKey, NodeId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::bbs::{PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN, interface, key_from_material, message_scalar, public_key, sign};
+use crate::bbs::{PublicKey, SIGNATURE_LEN, interface, key_from_material, message_scalar, public_key, sign};
 use crate::{Attribute, Attributes, Commitment, Epoch, Epochs, Error};
 
 /// A node's key for issuing. It signs nothing else, and nothing else of the node signs credentials.
@@ -95,10 +96,6 @@ impl IssuedSignature {
     }
 }
 
-/// The public half of an [`IssuerKey`]: 96 bytes, for the roster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
-pub struct IssuerPublicKey(pub [u8; PUBLIC_KEY_LEN]);
-
 /// The three issuers of a commons, ready to check proofs. Make it once per roster: reading the keys takes milliseconds.
 #[derive(Clone)]
 pub struct Issuers {
@@ -119,6 +116,15 @@ impl Issuers {
         };
         let [one, two, three] = NodeId::ALL;
         Ok(Self { commons, epochs, keys: [read(one)?, read(two)?, read(three)?] })
+    }
+    /// Of a commons.
+    ///
+    /// # Errors
+    /// [`Error::IssuerKey`], [`Error::Encoding`] for a roster that does not list three nodes.
+    pub fn of(roster: &Roster) -> Result<Self, Error> {
+        let keys: Vec<IssuerPublicKey> = roster.nodes.iter().map(|node| node.issuer_key).collect();
+        let keys = keys.try_into().map_err(|_| types::Error::Roster("list nodes 1, 2 and 3".to_owned()))?;
+        Self::new(roster.digest(), roster.epochs, keys)
     }
     /// The commons.
     pub fn commons(&self) -> &Digest {

@@ -7,7 +7,8 @@
 //! (docs/decisions/0010-short-lived-credentials.md).
 //!
 //! Specifications: see the module `bbs`. Around it: [`reveal`] (two personas are one person), [`glyph`] (a
-//! persona's visual mark) and [`code`] (what it signs anew at every moment, checked face to face).
+//! persona's visual mark), [`code`] (what it signs anew at every moment, checked face to face) and [`escrow`] (the secret in shares
+//! of the three nodes).
 //!
 //! **In scope**: values, their bytes, their checks. **Out of scope**: I/O, clocks, ambient randomness (time and fresh bytes come
 //! in as arguments); deciding who is issued to (`node`); keeping credentials (`client`); OpenID Connect and wallets.
@@ -18,8 +19,8 @@ pub mod code;
 mod context;
 mod credential;
 mod envelope;
-mod epoch;
 mod error;
+pub mod escrow;
 mod fresh;
 mod gate;
 pub mod glyph;
@@ -35,12 +36,12 @@ pub use attributes::{Attribute, Attributes};
 pub use context::{Context, Demand, Kind};
 pub use credential::Credential;
 pub use envelope::Envelope;
-pub use epoch::{Epoch, Epochs};
 pub use error::Error;
 pub use fresh::Fresh;
 pub use gate::Gate;
-pub use issuer::{IssuedSignature, IssuerKey, IssuerName, IssuerPublicKey, Issuers};
+pub use issuer::{IssuedSignature, IssuerKey, IssuerName, Issuers};
 pub use persona::{Persona, Pseudonym};
 pub use presentation::{Challenge, Presentation, Verified, present, verify};
 pub use request::{ProofRequest, origin, via};
 pub use secret::{Commitment, CommitmentRequest, MemberSecret};
+pub use types::{Epoch, Epochs, IssuerPublicKey};

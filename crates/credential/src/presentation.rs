@@ -42,6 +42,10 @@ impl Challenge {
     pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at
     }
+    /// Was it made for this context?
+    pub fn is_of(&self, context: &Context) -> bool {
+        self.context == context.digest()
+    }
     /// Is it for this context and this moment? Clocks may differ by `skew_s`.
     fn check_for(&self, context: &Context, now: UnixSeconds, skew_s: u64) -> Result<(), Error> {
         if self.context != context.digest() {

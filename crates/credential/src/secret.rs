@@ -45,7 +45,7 @@ impl MemberSecret {
         self.own.to_be_bytes()
     }
 
-    fn from_scalar(own: Scalar) -> Self {
+    pub(crate) fn from_scalar(own: Scalar) -> Self {
         let mut bytes = own.to_be_bytes();
         let blind = Stream::new(&bytes, "trust-commons/v1/commitment-blind", &[]).scalar();
         bytes.zeroize();
@@ -68,6 +68,9 @@ impl MemberSecret {
         CommitmentRequest { proof: bytes.try_into().expect("a commitment has one fixed length") }
     }
 
+    pub(crate) fn own(&self) -> Scalar {
+        self.own
+    }
     pub(crate) fn blind(&self) -> Scalar {
         self.blind
     }
@@ -76,7 +79,8 @@ impl MemberSecret {
     }
 }
 
-fn blind_points() -> [crate::bbs::G1; 2] {
+/// What the blinding factor and the secret are multiplied with, in a commitment.
+pub(crate) fn blind_points() -> [crate::bbs::G1; 2] {
     let interface = interface();
     interface
         .points

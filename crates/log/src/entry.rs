@@ -69,11 +69,13 @@ pub enum Kind {
     Guardians,
     /// A recovery was tried, began, was vetoed or finished.
     Recovery,
+    /// A member bound their membership to the secret behind their personas.
+    Binding,
 }
 
 impl Kind {
     /// All of them, in the order of their encoding.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Enrolment,
         Self::Verification,
         Self::Use,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Administrative,
         Self::Guardians,
         Self::Recovery,
+        Self::Binding,
     ];
 
     /// Plain name, for reports.
@@ -107,6 +110,7 @@ impl Kind {
             Self::Administrative => "administrative",
             Self::Guardians => "guardians",
             Self::Recovery => "recovery",
+            Self::Binding => "binding",
         }
     }
 }

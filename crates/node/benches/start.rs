@@ -128,6 +128,7 @@ fn roster() -> Roster {
         signing_key: types::DeviceKey([id.number(); 32]),
         log_key: types::DeviceKey([100 + id.number(); 32]),
         seal_key: Digest([1; 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([id.number(); 32]),
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
@@ -135,6 +136,7 @@ fn roster() -> Roster {
         version: types::roster::VERSION,
         commons: "bench".to_owned(),
         throw_away: true,
+        epochs: types::Epochs::DAILY,
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
     }

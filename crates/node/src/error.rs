@@ -72,6 +72,9 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// The secret behind personas is not proven, or the share of it does not fit.
+    #[error(transparent)]
+    Binding(#[from] credential::Error),
     /// The device already has a record of this profile.
     #[error("this device's member already has a record of profile `{profile}`; withdraw it first to replace it")]
     AlreadyEnrolled {
@@ -339,6 +342,7 @@ impl Error {
             Self::TraceMissing => "trace-missing",
             Self::BadTrace => "bad-trace",
             Self::BadShare { .. } => "bad-share",
+            Self::Binding(_) => "bad-binding",
             Self::AlreadyEnrolled { .. } => "already-enrolled",
             Self::UnknownMember => "unknown-member",
             Self::NotFound => "not-found",
@@ -393,7 +397,8 @@ impl Error {
             | Self::ShareUnexpected
             | Self::TraceMissing
             | Self::BadTrace
-            | Self::BadShare { .. } => Kind::Invalid,
+            | Self::BadShare { .. }
+            | Self::Binding(_) => Kind::Invalid,
             Self::NotPermitted(_) => Kind::Forbidden,
             Self::UnknownMember | Self::NotFound => Kind::NotFound,
             Self::Replayed | Self::AlreadyEnrolled { .. } => Kind::Conflict,

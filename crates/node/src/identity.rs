@@ -2,18 +2,21 @@
 //!
 //! | file in the data directory | content | trusted? |
 //! |---|---|---|
-//! | `identity.key` | the four secret keys; readable by its owner only | yes: who reads it can sign as this node and open shares sealed to it; who changes it makes the node refuse to start, as its keys leave the roster |
+//! | `identity.key` | the five secret keys; readable by its owner only | yes: who reads it can sign as this node, also credentials, and open shares sealed to it; who changes it makes the node refuse to start, as its keys leave the roster |
 //! | `card.toml` | the public keys and addresses, to put into the roster | no: it is written for people and never read again by the node |
 //!
 //! The keys are not encrypted: a node must start unattended, so a passphrase would lie beside them. Put the data directory on an
-//! encrypted disk. Four keys for four purposes, so that none is used in two protocols: one Ed25519 key signs decisions (RFC 8032),
-//! another the node's log and its cosignatures on others', X25519 opens shares (HPKE, RFC 9180), ECDSA P-256 speaks TLS, to peers and clients alike (browsers know no Ed25519 in TLS).
+//! encrypted disk. Five keys for five purposes, so that none is used in two protocols: one Ed25519 key signs decisions (RFC 8032),
+//! another the node's log and its cosignatures on others', X25519 opens shares (HPKE, RFC 9180), BLS12-381 signs
+//! credentials (BBS), ECDSA P-256 speaks TLS, to peers and clients alike (browsers know no Ed25519 in TLS).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use credential::IssuerKey;
 use ed25519_dalek::SigningKey;
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -29,7 +32,7 @@ use crate::Error;
 const KEY_FILE: &str = "identity.key";
 const CARD_FILE: &str = "card.toml";
 /// Version of both files.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// The keys of one node.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ pub struct Identity {
     signing: SigningKey,
     log: SigningKey,
     seal: SealKey,
+    issuer: Arc<IssuerKey>,
     tls: TlsKey,
 }
 
@@ -77,6 +81,7 @@ struct KeyFile {
     signing_key: String,
     log_key: String,
     seal_key: String,
+    issuer_key: String,
     tls_key: String,
 }
 
@@ -90,11 +95,13 @@ impl Identity {
         if dir.join(KEY_FILE).exists() || dir.join(CARD_FILE).exists() {
             return Err(Error::StoreExists { path: dir.to_owned() });
         }
+        let issuer = random()?;
         let identity = Self {
             node: facts.node,
             signing: SigningKey::from_bytes(&*random()?),
             log: SigningKey::from_bytes(&*random()?),
             seal: SealKey::from_random(&*random()?),
+            issuer: Arc::new(IssuerKey::from_material(*issuer)),
             tls: TlsKey::generate()?,
         };
         let card = Card { version: VERSION, node: identity.roster_node(facts)? };
@@ -105,6 +112,7 @@ impl Identity {
             signing_key: hex(&Zeroizing::new(identity.signing.to_bytes())),
             log_key: hex(&Zeroizing::new(identity.log.to_bytes())),
             seal_key: hex(&Zeroizing::new(identity.seal.to_bytes())),
+            issuer_key: hex(&issuer),
             tls_key: identity.tls.0.clone(),
         };
         let text = toml::to_string(&keys).map_err(|_| Error::Internal { what: "keys can be written as TOML" })?;
@@ -137,6 +145,9 @@ impl Identity {
         if header.version > VERSION {
             return Err(Error::NewerStore { path, found: header.version, known: VERSION });
         }
+        if header.version < VERSION {
+            return Err(Error::OlderStore { path, found: header.version, known: VERSION });
+        }
         let keys: KeyFile = toml::from_str(&text).map_err(|_| damaged("not a key file"))?;
         let bytes = |text: &str, what: &str| {
             let mut bytes = Zeroizing::new([0; 32]);
@@ -150,6 +161,7 @@ impl Identity {
             signing: SigningKey::from_bytes(&*bytes(&keys.signing_key, "its signing key is not one")?),
             log: SigningKey::from_bytes(&*bytes(&keys.log_key, "its log key is not one")?),
             seal: SealKey::from_bytes(*bytes(&keys.seal_key, "its seal key is not one")?),
+            issuer: Arc::new(IssuerKey::from_material(*bytes(&keys.issuer_key, "its issuer key is not one")?)),
             tls,
         })
     }
@@ -169,6 +181,9 @@ impl Identity {
         }
         if entry.seal_key != Digest(self.seal.public()?) {
             return wrong("another seal_key");
+        }
+        if entry.issuer_key != self.issuer.public() {
+            return wrong("another issuer_key");
         }
         if entry.tls_key != self.tls.digest()? {
             return wrong("another tls_key");
@@ -192,6 +207,10 @@ impl Identity {
     pub fn seal_key(&self) -> &SealKey {
         &self.seal
     }
+    /// Signs credentials.
+    pub fn issuer_key(&self) -> &Arc<IssuerKey> {
+        &self.issuer
+    }
     /// Speaks TLS.
     pub fn tls(&self) -> &TlsKey {
         &self.tls
@@ -206,6 +225,7 @@ impl Identity {
             signing_key: sign::public_key(&self.signing),
             log_key: sign::public_key(&self.log),
             seal_key: Digest(self.seal.public()?),
+            issuer_key: self.issuer.public(),
             tls_key: self.tls.digest()?,
         })
     }
@@ -256,6 +276,9 @@ impl Card {
         let wrong =
             |e: toml::de::Error| Error::Config { what: format!("{} is not a node card: {}", path.display(), e.message()) };
         let card: Self = toml::from_str(&text).map_err(wrong)?;
+        if card.version < VERSION {
+            return Err(Error::OlderStore { path: path.to_owned(), found: card.version, known: VERSION });
+        }
         if card.version > VERSION {
             return Err(Error::NewerStore { path: path.to_owned(), found: card.version, known: VERSION });
         }
@@ -410,8 +433,10 @@ mod tests {
         Identity::create(dir.path(), &facts()).unwrap();
         let path = dir.path().join(KEY_FILE);
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("version = 2", "version = 3\nnew_field = 3")).unwrap();
-        assert!(matches!(Identity::load(dir.path()), Err(Error::NewerStore { found: 3, known: 2, .. })));
+        fs::write(&path, text.replace("version = 3", "version = 4\nnew_field = 3")).unwrap();
+        assert!(matches!(Identity::load(dir.path()), Err(Error::NewerStore { found: 4, known: 3, .. })));
+        fs::write(&path, text.replace("version = 3", "version = 2")).unwrap();
+        assert!(matches!(Identity::load(dir.path()), Err(Error::OlderStore { found: 2, known: 3, .. })));
         fs::write(&path, text.replace("seal_key = \"", "seal_key = \"zz")).unwrap();
         assert!(matches!(Identity::load(dir.path()), Err(Error::Damaged { .. })));
         fs::write(&path, &text[..40]).unwrap();

@@ -108,6 +108,9 @@ struct MakeRoster {
     /// Name of the commons, for people
     #[arg(long, value_name = "NAME")]
     commons: String,
+    /// Length of an epoch of credentials, in seconds: so long, and half as long again, relying parties may still accept who left
+    #[arg(long, value_name = "SECONDS", default_value_t = types::Epochs::DAILY.length_s)]
+    epoch: u32,
     /// Modality profile; give one or more
     #[arg(long = "profile", value_name = "FILE", required = true)]
     profiles: Vec<PathBuf>,
@@ -193,8 +196,8 @@ fn print_roster(make: &MakeRoster, json: bool) -> Result<(), Error> {
     let mut nodes: Vec<_> = cards.into_iter().map(|card| card.node).collect();
     nodes.sort_by_key(|node| node.id);
     let profiles = make.profiles.iter().map(|path| read_profile(path)).collect::<Result<Vec<_>, _>>()?;
-    let roster =
-        Roster { version: types::roster::VERSION, commons: make.commons.clone(), throw_away: false, nodes, profiles };
+    let (version, commons, epochs) = (types::roster::VERSION, make.commons.clone(), types::Epochs::of(make.epoch));
+    let roster = Roster { version, commons, throw_away: false, epochs, nodes, profiles };
     roster.check()?;
     if json {
         return print_json(&json!({ "digest": roster.digest(), "roster": roster }));

@@ -13,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use types::NodeId;
 use types::profile::Profile;
 use types::roster::Roster;
+use types::{Epochs, NodeId};
 
 use crate::Error;
 use crate::app::{self, App};
@@ -194,7 +194,7 @@ fn app_config(
     roster: &Arc<Roster>,
     metrics: &Arc<Metrics>,
 ) -> Result<app::Config, Error> {
-    let keys = (identity.signing_key().clone(), identity.log_key().clone());
+    let keys = (identity.signing_key().clone(), identity.log_key().clone(), Arc::clone(identity.issuer_key()));
     let seal = identity.seal_key().clone();
     let mut given = app::Config::new(identity.node(), Arc::clone(roster), keys, seal, Arc::clone(metrics));
     given.patience = config.patience.patience();
@@ -243,13 +243,22 @@ pub struct Loopback {
 /// # Errors
 /// As [`init`]; [`Error::Listen`].
 pub async fn loopback(dir: &Path, commons: &str, profiles: Vec<Profile>) -> Result<Loopback, Error> {
+    loopback_with(dir, commons, profiles, Epochs::DAILY).await
+}
+
+/// As [`loopback`], with other epochs.
+///
+/// # Errors
+/// As [`loopback`].
+pub async fn loopback_with(dir: &Path, commons: &str, profiles: Vec<Profile>, epochs: Epochs) -> Result<Loopback, Error> {
     let roster_path = dir.join("roster.toml");
     let [one, two, three] = NodeId::ALL;
     let (a, card_a) = loopback_node(dir, &roster_path, one).await?;
     let (b, card_b) = loopback_node(dir, &roster_path, two).await?;
     let (c, card_c) = loopback_node(dir, &roster_path, three).await?;
     let nodes = vec![card_a.node, card_b.node, card_c.node];
-    let roster = Roster { version: types::roster::VERSION, commons: commons.to_owned(), throw_away: true, nodes, profiles };
+    let (version, commons) = (types::roster::VERSION, commons.to_owned());
+    let roster = Roster { version, commons, throw_away: true, epochs, nodes, profiles };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(Error::io(&roster_path))?;
     Ok(Loopback { roster, roster_path, nodes: [a, b, c] })

@@ -17,6 +17,8 @@
 //! | `POST /v1/asked` (`See`), `/v1/events` | [`RequestBody`] | [`StatementBody`] |
 //! | `POST /v1/guardians`, `/v1/recoveries` (with share for a comparison), `/v1/recovery-vetoes`, `/v1/recovery-ends` | [`RequestBody`] | [`DecisionBody`] |
 //! | `POST /v1/recovery`, `/v1/releases` (sealed) | [`RequestBody`] | [`StatementBody`] |
+//! | `POST /v1/bindings` | [`RequestBody`] with this node's share of the secret | [`DecisionBody`] |
+//! | `POST /v1/credentials` (`Issue`) | [`RequestBody`] | [`StatementBody`] |
 //! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/log` | - | [`LogBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
@@ -50,7 +52,8 @@ pub fn from_base64(what: &'static str, text: &str) -> Result<Vec<u8>, Error> {
 pub struct RequestBody {
     /// base64url of the canonical bytes of `Signed<Request>`.
     pub request: String,
-    /// base64url of the HPKE-sealed `SharePackage` (purpose `seal::SHARE`, context: the request's digest).
+    /// base64url of what is sealed to this node with HPKE (context: the request's digest): a `SharePackage` (purpose `seal::SHARE`),
+    /// or for `Bind` a `credential::escrow::Share` (purpose `seal::ESCROW`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
     /// base64url of the 32 bytes of the [`crate::TraceKey`] whose commitment the request names. Needed where something is decided.

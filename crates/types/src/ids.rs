@@ -62,6 +62,7 @@ bytes_id!(/** A SHA-256 digest. */ Digest, 32, "digest");
 bytes_id!(/** A random name of one operation; also its protection against replay. */ OperationId, 16, "operation id");
 bytes_id!(/** A member: derived from the first device key, constant when devices change. */ MemberId, 16, "member id");
 bytes_id!(/** An Ed25519 public key of a member's device. */ DeviceKey, 32, "device key");
+bytes_id!(/** The key with which a node signs credentials: BLS12-381, compressed, in G2. */ IssuerPublicKey, 96, "issuer key");
 bytes_id!(/** An Ed25519 signature. */ Signature, 64, "signature");
 bytes_id!(/** A standing grant: named by the operation that made it. */ GrantId, 16, "grant id");
 bytes_id!(/** A relying party's request to a member: named by the operation that brought it. */ AskId, 16, "ask id");

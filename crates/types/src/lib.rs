@@ -9,10 +9,12 @@
 pub mod api;
 mod codec;
 pub mod consent;
+pub mod epoch;
 mod error;
 mod ids;
 pub mod limits;
 pub mod message;
+pub mod persona;
 pub mod profile;
 pub mod recovery;
 pub mod roster;
@@ -21,8 +23,9 @@ pub mod share;
 pub mod sign;
 
 pub use codec::{decode, encode};
+pub use epoch::{Epoch, Epochs};
 pub use error::Error;
 pub use ids::{
-    AskId, DeviceKey, Digest, GrantId, LogTag, MemberId, NodeId, OperationId, PartyId, ProfileId, RecoveryName, Signature,
-    SubjectId, TraceKey, UnixSeconds,
+    AskId, DeviceKey, Digest, GrantId, IssuerPublicKey, LogTag, MemberId, NodeId, OperationId, PartyId, ProfileId,
+    RecoveryName, Signature, SubjectId, TraceKey, UnixSeconds,
 };

@@ -40,6 +40,14 @@ pub const ASK_LIFETIME_S: u64 = 30 * 24 * 3600;
 pub const GRANT_LIFETIME_S: u64 = 5 * 366 * 24 * 3600;
 /// Uses of one standing grant.
 pub const GRANT_USES: u32 = 1_000_000;
+/// Seconds of one epoch of credentials.
+pub const EPOCH_S: std::ops::RangeInclusive<u32> = 10..=31 * 24 * 3600;
+/// Bytes of the name of a commons, which credentials carry.
+pub const COMMONS_NAME_BYTES: usize = 64;
+/// Bytes of the attributes of one credential.
+pub const ATTRIBUTES_BYTES: usize = 1024;
+/// Refused attempts that a node remembers for one member.
+pub const REFUSALS_PER_MEMBER: usize = 64;
 /// Coordinates a template may have (an iris record has 19,200).
 pub const TEMPLATE_COORDINATES: usize = 32_768;
 /// Bytes of one sealed share: an explicit component of 4 bytes per coordinate, one seed, salts, HPKE overhead.

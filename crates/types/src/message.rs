@@ -10,11 +10,12 @@ use crate::consent::{
     Answer, Ask, AskStatement, GrantStatement, Narrowing, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Use,
     Voucher,
 };
+use crate::persona::{Binding, Issued, LastIssue, Refused};
 use crate::recovery::{GuardedStatement, RecoveryFault, RecoveryStart, Released, SetGuardians};
 use crate::sign::{Message, Signed, verify};
 use crate::{
-    AskId, DeviceKey, Digest, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, RecoveryName, Signature, SubjectId,
-    UnixSeconds, limits, roster::Roster,
+    AskId, DeviceKey, Digest, Epoch, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, RecoveryName, Signature,
+    SubjectId, UnixSeconds, limits, roster::Roster,
 };
 
 /// Version of every message in this module.
@@ -123,6 +124,13 @@ pub enum Action {
         /// Which recovery.
         recovery: OperationId,
     },
+    /// Bind this membership to the one secret behind all of the member's personas: once, for good.
+    Bind(Binding),
+    /// Sign my credential of this epoch, over the secret that I am bound to.
+    Issue {
+        /// The present one, or the next one when it is near.
+        epoch: Epoch,
+    },
 }
 
 /// A shared template with the member's consent to one use of it.
@@ -186,6 +194,7 @@ impl Action {
                 | Self::Outcome { .. }
                 | Self::See { .. }
                 | Self::Events { .. }
+                | Self::Issue { .. }
                 | Self::Recovery { .. }
                 | Self::Release { .. }
         )
@@ -216,6 +225,8 @@ impl Action {
             Self::FinishRecovery { .. } => "finish-recovery",
             Self::Recovery { .. } => "recovery",
             Self::Release { .. } => "release",
+            Self::Bind(_) => "bind",
+            Self::Issue { .. } => "issue",
         }
     }
 }
@@ -347,6 +358,11 @@ pub enum Outcome {
         /// Grants suspended.
         grants: u32,
     },
+    /// The membership is bound to the secret behind this commitment, for good.
+    Bound {
+        /// [`Binding::commitment`].
+        commitment: Digest,
+    },
 }
 
 impl Outcome {
@@ -373,6 +389,7 @@ impl Outcome {
             Self::RecoveryRefused { .. } => "recovery-refused",
             Self::RecoveryVetoed { .. } => "recovery-vetoed",
             Self::Recovered { .. } => "recovered",
+            Self::Bound { .. } => "bound",
         }
     }
 }
@@ -436,7 +453,7 @@ impl Certificate {
     }
 }
 
-/// A node's own statement about what it knows: the answer to `Status` and `Inspect`.
+/// A node's own statement about what it knows: the answer to all that is not decided together.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Statement {
     /// [`VERSION`].
@@ -467,6 +484,8 @@ pub struct Statement {
     pub released: Option<Released>,
     /// Since when the asking device is nobody's, because its member recovered to another.
     pub replaced: Option<UnixSeconds>,
+    /// Answer to `Issue`.
+    pub issued: Option<Issued>,
 }
 
 /// What a node knows of a relying party.
@@ -511,6 +530,12 @@ pub struct MemberStatement {
     pub guarded: Option<GuardedStatement>,
     /// Devices that were the member's before a recovery, the last first.
     pub former: Vec<DeviceKey>,
+    /// To which secret the membership is bound: [`Binding::commitment`].
+    pub bound: Option<Digest>,
+    /// The last credential that this node signed for the member.
+    pub last_issue: Option<LastIssue>,
+    /// Attempts with the member's key that this node refused, newest first: see [`Refused`].
+    pub refused: Vec<Refused>,
 }
 
 /// What a node knows of one record.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Profile;
-use crate::{DeviceKey, Digest, Error, NodeId, ProfileId, limits};
+use crate::{DeviceKey, Digest, Epochs, Error, IssuerPublicKey, NodeId, ProfileId, limits};
 
 /// Version of the roster file.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The three nodes of a commons and the profiles it matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Roster {
     /// True for a commons that `commons dev` made: keys are throw-away, all nodes in one process.
     #[serde(default)]
     pub throw_away: bool,
+    /// How long a credential lives, and so how soon a membership that ended is felt by every relying party; a day if not said.
+    #[serde(default)]
+    pub epochs: Epochs,
     /// Nodes 1, 2 and 3, in this order.
     pub nodes: Vec<RosterNode>,
     /// What this commons matches.
@@ -43,6 +46,8 @@ pub struct RosterNode {
     pub log_key: DeviceKey,
     /// HPKE key (X25519) to which shares are sealed.
     pub seal_key: Digest,
+    /// BLS12-381 key that signs credentials.
+    pub issuer_key: IssuerPublicKey,
     /// SHA-256 over the DER SubjectPublicKeyInfo of its TLS key, for peers and clients alike.
     pub tls_key: Digest,
 }
@@ -77,17 +82,26 @@ impl Roster {
         if self.version != VERSION {
             return Err(Error::Version { what: "roster", got: self.version, known: VERSION });
         }
+        let plain = self.commons.trim() == self.commons && !self.commons.chars().any(char::is_control);
+        if self.commons.is_empty() || self.commons.len() > limits::COMMONS_NAME_BYTES || !plain {
+            let most = limits::COMMONS_NAME_BYTES;
+            return Err(Error::Roster(format!("name the commons in 1 to {most} bytes of plain text")));
+        }
         if !self.nodes.iter().map(|n| n.id).eq(NodeId::ALL) {
             return Err(Error::Roster("list nodes 1, 2 and 3, each once, in this order".to_owned()));
         }
         for (i, node) in self.nodes.iter().enumerate() {
             let same = |other: &RosterNode| {
-                other.signing_key == node.signing_key || other.log_key == node.log_key || other.tls_key == node.tls_key
+                other.signing_key == node.signing_key
+                    || other.log_key == node.log_key
+                    || other.issuer_key == node.issuer_key
+                    || other.tls_key == node.tls_key
             };
             if self.nodes.iter().skip(i + 1).any(same) {
                 return Err(Error::Roster("two nodes have the same key; run `commons-node init` for each".to_owned()));
             }
         }
+        self.epochs.check()?;
         if self.profiles.is_empty() {
             return Err(Error::Roster("name at least one modality profile".to_owned()));
         }
@@ -102,20 +116,21 @@ impl Roster {
         Ok(())
     }
 
-    /// Names this commons in every message: binds keys, addresses of trust and profiles, but not URLs, which may move.
+    /// Names this commons in every message: binds keys, epochs and profiles, but not URLs, which may move.
     pub fn digest(&self) -> Digest {
         let mut parts: Vec<Vec<u8>> =
             vec![(self.commons.len() as u64).to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
+        parts.push([self.epochs.length_s.to_le_bytes(), self.epochs.grace_s.to_le_bytes()].concat());
         for node in &self.nodes {
-            parts.push(
-                [&[node.id.number()][..], &node.signing_key.0, &node.log_key.0, &node.seal_key.0, &node.tls_key.0].concat(),
-            );
+            let RosterNode { id, signing_key, log_key, seal_key, issuer_key, tls_key, .. } = node;
+            let keys = [&[id.number()][..], &signing_key.0, &log_key.0, &seal_key.0, &issuer_key.0, &tls_key.0];
+            parts.push(keys.concat());
         }
         for profile in &self.profiles {
             parts.push(profile.digest().0.to_vec());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Digest::of("trust-commons/v1/roster", &parts)
+        Digest::of("trust-commons/v3/roster", &parts)
     }
 
     /// The entry of `id`.

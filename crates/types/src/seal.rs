@@ -96,6 +96,8 @@ fn open_bytes(key: &SealKey, info: &[u8], associated: &[u8], sealed: &[u8]) -> R
 
 /// Purpose of a share sealed to a node.
 pub const SHARE: &str = "trust-commons/v1/seal/share";
+/// Purpose of a share of a member's secret, kept for them by a node.
+pub const ESCROW: &str = "trust-commons/v1/seal/escrow";
 /// Purpose of an inspection sealed to a member.
 pub const INSPECTION: &str = "trust-commons/v1/seal/inspection";
 

@@ -21,11 +21,19 @@ fn roster(keys: &[SigningKey; 3]) -> Roster {
         signing_key: public_key(&keys[id.index()]),
         log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     let profiles = vec![types::profile::Profile::from_toml(PROFILE).unwrap()];
     let commons = "a commons".to_owned();
-    Roster { version: types::roster::VERSION, commons, throw_away: false, nodes: NodeId::ALL.map(node).to_vec(), profiles }
+    Roster {
+        version: types::roster::VERSION,
+        commons,
+        throw_away: false,
+        epochs: types::Epochs::DAILY,
+        nodes: NodeId::ALL.map(node).to_vec(),
+        profiles,
+    }
 }
 
 fn keys() -> [SigningKey; 3] {
@@ -48,6 +56,10 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::Withdraw { profile: Some(ProfileId::new("iris-12800").unwrap()) }),
         any::<[u8; 32]>().prop_map(|reply_key| Action::Inspect { reply_key }),
         any::<[u8; 16]>().prop_map(|id| Action::Outcome { operation: OperationId(id) }),
+        (any::<[u8; 32]>(), any::<u8>()).prop_map(|(id, byte)| {
+            Action::Bind(types::persona::Binding { commitment: Digest(id), request: [byte; 144], slope: [byte; 48] })
+        }),
+        any::<u32>().prop_map(|epoch| Action::Issue { epoch: types::Epoch(epoch) }),
     ]
 }
 
@@ -147,6 +159,14 @@ fn a_roster_survives_its_file_and_its_digest_binds_keys_and_profiles_but_not_add
     let mut rekeyed = read.clone();
     rekeyed.nodes[1].seal_key = Digest([99; 32]);
     assert_ne!(rekeyed.digest(), original.digest());
+    let mut reissued = read.clone();
+    reissued.nodes[1].issuer_key = types::IssuerPublicKey([99; 96]);
+    assert_ne!(reissued.digest(), original.digest());
+    let mut longer = read.clone();
+    longer.epochs.length_s *= 2;
+    assert_ne!(longer.digest(), original.digest());
+    longer.epochs.length_s = 0;
+    assert!(longer.check().is_err());
     let mut twice = read;
     twice.nodes[1].signing_key = twice.nodes[0].signing_key;
     assert!(twice.check().is_err());

@@ -14,6 +14,7 @@
 mod ask;
 mod enrol;
 mod grant;
+mod persona;
 mod recovery;
 mod submission;
 mod terms;
@@ -86,6 +87,8 @@ pub struct MemberFacts {
     pub shielded: bool,
     /// Grants that have not ended.
     pub grants: usize,
+    /// To which secret the membership is bound: [`types::persona::Binding::commitment`].
+    pub bound: Option<Digest>,
 }
 
 /// A standing grant.
@@ -162,6 +165,8 @@ pub fn decide(charter: &Charter, facts: &Facts<'_>, request: &Request, now: Unix
             Ok(next) => Ok(Permit::AdoptCharter(Box::new(next))),
             Err(error) => refuse(Rule::CharterInvalid, error.to_string()),
         },
+        Action::Bind(binding) => case.bind(binding),
+        Action::Issue { epoch } => case.issue(*epoch),
     }
 }
 

@@ -115,6 +115,8 @@ struct Event<'a> {
     biometric: bool,
     /// It is about guardians or a recovery.
     guardians: bool,
+    /// It is about the secret behind the member's personas.
+    secret: bool,
     /// Absent when it lasts until the member does something else.
     until: Option<UnixSeconds>,
     /// It is the relying party that speaks: it asks for consent.
@@ -133,6 +135,7 @@ const OWN: Event<'static> = Event {
     party: None,
     biometric: true,
     guardians: false,
+    secret: false,
     until: None,
     requested: false,
     said_at: None,
@@ -188,7 +191,9 @@ impl<'a> Event<'a> {
             },
             Action::VetoRecovery { .. } => Self { state: "dpv:ConsentRefused", ..GUARDED },
             Action::FinishRecovery { .. } => Self { state: "dpv:RenewedConsentGiven", ..GUARDED },
-            Action::Charter(_)
+            Action::Bind(_) => Self { processing: &["dpv:Store"], biometric: false, secret: true, ..OWN },
+            Action::Issue { .. }
+            | Action::Charter(_)
             | Action::Recovery { .. }
             | Action::Release { .. }
             | Action::Status
@@ -223,6 +228,7 @@ impl<'a> Event<'a> {
             party: Some(&terms.party),
             biometric,
             guardians: false,
+            secret: false,
             until: Some(terms.expires_at),
             requested: false,
             said_at: None,
@@ -313,6 +319,10 @@ fn personal_data(roster: &Roster, event: &Event<'_>) -> Vec<Value> {
     }
     if event.guardians {
         let label = "which keys speak for the member when a device is lost; not who holds them".to_owned();
+        data.push(entry("dpv:PersonalData", vec!["pd:Identifying"], label));
+    }
+    if event.secret {
+        let label = "the secret behind the member's personas, in shares that no node can read alone".to_owned();
         data.push(entry("dpv:PersonalData", vec!["pd:Identifying"], label));
     }
     if event.party.is_some() || data.is_empty() {
@@ -432,6 +442,7 @@ fn title(action: &Action, outcome: &Outcome) -> &'static str {
         (_, Outcome::RecoveryRefused { .. }) => "A recovery was tried and did not begin",
         (_, Outcome::RecoveryVetoed { .. }) => "The member's device said no to a recovery",
         (_, Outcome::Recovered { .. }) => "A new device is the member's; the one before is nobody's",
+        (_, Outcome::Bound { .. }) => "Bound for good to one secret, behind all personas",
     }
 }
 

@@ -64,12 +64,14 @@ pub(crate) fn roster() -> Roster {
         signing_key: public(id.number()),
         log_key: public(id.number() + 3),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([id.number() + 10; 32]),
     };
     let roster = Roster {
         version: types::roster::VERSION,
         commons: "River Valley".to_owned(),
         throw_away: false,
+        epochs: types::Epochs::DAILY,
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles: vec![profile("face-512", "0.48"), profile("voice-512", "0.4")],
     };
@@ -217,7 +219,13 @@ pub(crate) fn membership_terms() -> Terms {
 }
 
 pub(crate) fn member(seed: u8) -> MemberFacts {
-    MemberFacts { member: MemberId([seed; 16]), profiles: vec![profile_id("face-512")], shielded: false, grants: 0 }
+    MemberFacts {
+        member: MemberId([seed; 16]),
+        profiles: vec![profile_id("face-512")],
+        shielded: false,
+        grants: 0,
+        bound: None,
+    }
 }
 
 pub(crate) fn grant_facts(charter: &Charter, terms: Terms) -> GrantFacts {

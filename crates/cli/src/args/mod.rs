@@ -2,6 +2,7 @@
 
 pub(crate) mod consent;
 pub(crate) mod party;
+pub(crate) mod persona;
 pub(crate) mod proof;
 pub(crate) mod recovery;
 
@@ -125,6 +126,14 @@ pub(crate) enum Command {
     Recover(recovery::Recover),
     /// As a relying party: ask, hear answers, use grants
     Party(party::Party),
+    /// Be somebody else in every place: one person, once, unlinkable
+    Persona(persona::Persona),
+    /// As a verifier: say who asks whom for what
+    Context(persona::ContextArgs),
+    /// As a verifier: a challenge for a persona to answer
+    Challenge(persona::ChallengeArgs),
+    /// As a verifier: is this one enrolled person, once here?
+    VerifyProof(persona::VerifyProof),
     /// See it work: real photographs, three nodes, one minute
     Demo(crate::demo::Demo),
     /// How accurate is matching on your own samples, and does private matching decide as plaintext does?
@@ -162,6 +171,9 @@ pub(crate) struct Dev {
     /// Folder with the page for browsers; without it, what `./x web` made in this checkout
     #[arg(long, value_name = "DIR")]
     pub(crate) page: Option<PathBuf>,
+    /// Length of an epoch of credentials, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = types::Epochs::DAILY.length_s)]
+    pub(crate) epoch: u32,
 }
 
 /// What a template is made from.

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use client::native::NativeClient;
 use node::config::{NodeConfig, read_roster};
 use node::identity::Facts;
-use node::run::{Listeners, Loopback, Node, init, loopback};
+use node::run::{Listeners, Loopback, Node, init, loopback_with};
 use serde_json::json;
-use types::NodeId;
 use types::profile::Profile;
 use types::roster::Roster;
+use types::{Epochs, NodeId};
 
 use crate::args::Dev;
 use crate::commands::dev_page;
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, args: Dev) -> Result<Exit, Failure> {
             temporary.insert(made).path().to_owned()
         }
     };
-    let mut commons = set_up(&folder, profiles, args.port_base).await?;
+    let mut commons = set_up(&folder, profiles, args.port_base, Epochs::of(args.epoch)).await?;
     dev_page::set_up(&args, &mut commons)?;
     let page = commons.nodes.first().and_then(|(config, _)| config.page.urls.first().cloned()).unwrap_or_default();
     let spinner = context.out.spinner("Starting three nodes");
@@ -114,7 +114,8 @@ async fn refuse_a_second_one(context: &Context) -> Result<(), Failure> {
 }
 
 /// New nodes in an empty folder, or those that an earlier run left there.
-async fn set_up(folder: &Path, profiles: Vec<Profile>, port_base: Option<u16>) -> Result<Loopback, Failure> {
+async fn set_up(folder: &Path, profiles: Vec<Profile>, port_base: Option<u16>, epochs: Epochs) -> Result<Loopback, Failure> {
+    epochs.check()?;
     let roster_path = folder.join("roster.toml");
     if roster_path.exists() {
         return again(folder, roster_path, &profiles);
@@ -122,9 +123,9 @@ async fn set_up(folder: &Path, profiles: Vec<Profile>, port_base: Option<u16>) -
     match port_base {
         None => {
             std::fs::create_dir_all(folder).map_err(|error| Failure::write(folder, &error))?;
-            loopback(folder, NAME, profiles).await.map_err(|error| node_failure(&error))
+            loopback_with(folder, NAME, profiles, epochs).await.map_err(|error| node_failure(&error))
         }
-        Some(base) => at_ports(folder, roster_path, profiles, base).await,
+        Some(base) => at_ports(folder, roster_path, (profiles, epochs), base).await,
     }
 }
 
@@ -153,7 +154,12 @@ fn again(folder: &Path, roster_path: PathBuf, profiles: &[Profile]) -> Result<Lo
 }
 
 /// New nodes at six consecutive ports.
-async fn at_ports(folder: &Path, roster_path: PathBuf, profiles: Vec<Profile>, base: u16) -> Result<Loopback, Failure> {
+async fn at_ports(
+    folder: &Path,
+    roster_path: PathBuf,
+    (profiles, epochs): (Vec<Profile>, Epochs),
+    base: u16,
+) -> Result<Loopback, Failure> {
     let mut nodes = Vec::new();
     let mut entries = Vec::new();
     for id in NodeId::ALL {
@@ -174,8 +180,14 @@ async fn at_ports(folder: &Path, roster_path: PathBuf, profiles: Vec<Profile>, b
         entries.push(card.node);
         nodes.push((config(folder, &roster_path, id, http, peer)?, listeners));
     }
-    let roster =
-        Roster { version: types::roster::VERSION, commons: NAME.to_owned(), throw_away: true, nodes: entries, profiles };
+    let roster = Roster {
+        version: types::roster::VERSION,
+        commons: NAME.to_owned(),
+        throw_away: true,
+        epochs,
+        nodes: entries,
+        profiles,
+    };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(|error| Failure::write(&roster_path, &error))?;
     let three = || Failure::input("a commons has three nodes", "report this");

@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
     let sample = sample::read(context, &roster, &args.sample)?;
     let vouchers = super::vouch::read(&args.voucher)?;
     let station = args.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
-    let (client, device) = context.member(true)?;
+    let (client, key, device) = context.member_with_key(true)?;
     super::rules::heed(context, &client).await?;
 
     let note = args.note.as_deref().unwrap_or_default();
@@ -32,6 +32,13 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
     let keeping = receipt::keep(context, &client, &proof, None).await?;
     let facts = receipt::with(receipt::facts(&proof, &keeping), serde_json::json!({ "profile": sample.profile }));
     let outcome = proof.outcome();
+    if matches!(outcome, Outcome::Enrolled { .. })
+        && let Err(failure) = super::persona::keep::ready(context, &client, key, &device).await
+    {
+        context
+            .out
+            .note(&format!("Personas are not ready yet: {}. Make them so with `commons persona renew`.", failure.what));
+    }
     context.out.answer(&facts, |page| {
         match outcome {
             Outcome::Enrolled { member } => {

@@ -1,6 +1,7 @@
 //! `commons ledger`: everything of a member that is out there: records, grants and who used them, questions that wait.
 
 use client::receipt::Kept;
+use client::wallet::Kept as Persona;
 use client::{Platform as _, Statements};
 use serde_json::{Value, json};
 use types::consent::{GrantState, GrantStatement};
@@ -10,9 +11,10 @@ use types::{GrantId, OperationId};
 use crate::args::consent::Ledger;
 use crate::commands::grant::{grant_facts, grants, look, state};
 use crate::commands::history::{self, History};
+use crate::commands::persona::keep::Purse;
 use crate::commands::requests::{finding_in_words, finding_name};
 use crate::commands::status::conclude;
-use crate::commands::terms;
+use crate::commands::{persona, terms};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::Page;
@@ -20,12 +22,15 @@ use crate::sheet::Sheet;
 use crate::words;
 
 pub(crate) async fn run(context: &Context, args: Ledger) -> Result<Exit, Failure> {
-    let (client, device) = context.member(false)?;
+    let (client, key, device) = context.member_with_key(false)?;
     let history = history::fetch(context, &client, &device).await?;
     let (statements, member) = look(context, &client, &device).await?;
     for complaint in &history.complaints {
         context.out.warn(&complaint.to_string());
     }
+    super::persona::keep::in_passing(context, &client, key.clone(), &device).await;
+    let purse = Purse::open(context, key, client.commons().digest(), client.platform().now())?;
+    let personas = purse.as_ref().map_or(&[][..], |purse| purse.wallet.personas());
     let uses = uses(&history);
     let ended = ended(&history, &member);
     if let Some(path) = &args.html {
@@ -43,13 +48,43 @@ pub(crate) async fn run(context: &Context, args: Ledger) -> Result<Exit, Failure
         "grants": member.grants.iter().map(grant_facts).collect::<Vec<_>>(),
         "ended_grants": ended.iter().map(|use_| json!({ "grant": use_.grant, "party": use_.party, "since": use_.at })).collect::<Vec<_>>(),
         "uses": uses.iter().map(use_facts).collect::<Vec<_>>(),
+        "personas": personas.iter().map(persona::facts).collect::<Vec<_>>(),
+        "last_issue": member.last_issue.map(|issue| json!({ "epoch": issue.epoch, "at": issue.at })),
+        "refused_attempts": member.refused.iter().map(|tried| json!({ "at": tried.at, "action": tried.action, "rule": tried.rule })).collect::<Vec<_>>(),
         "requests": member.asks.len(),
         "own_verifications": own(&history, "verify"),
         "fetched": history.fetched,
         "html": args.html,
     });
-    context.out.answer(&facts, |page| table(page, &member, &uses, &ended, own(&history, "verify")));
+    context.out.answer(&facts, |page| {
+        table(page, &member, &uses, &ended, own(&history, "verify"));
+        of_personas(page, &member, personas);
+    });
     Ok(finish(context, &history, &statements))
+}
+
+/// Personas are known to this machine alone; the nodes know only that there is a secret behind them.
+fn of_personas(page: &mut Page, member: &MemberStatement, personas: &[Persona]) {
+    if member.bound.is_none() && personas.is_empty() {
+        return;
+    }
+    page.heading("Personas, known to this machine alone");
+    for kept in personas {
+        page.line(format!("  {}", kept.label));
+        persona::rows(page, kept);
+    }
+    if personas.is_empty() {
+        page.line("  None.");
+    }
+    if let Some(issue) = member.last_issue {
+        page.row("renewed", format!("{}, as a node says; was it not you, somebody has your key", words::time(issue.at)));
+    }
+    for tried in &member.refused {
+        page.row(
+            "refused",
+            format!("{}: {}, by the rule {}", words::time(tried.at), terms::plain(&tried.action), terms::plain(&tried.rule)),
+        );
+    }
 }
 
 fn finish(context: &Context, history: &History, statements: &Statements) -> Exit {

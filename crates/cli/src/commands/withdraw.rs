@@ -11,7 +11,7 @@ use crate::words;
 
 pub(crate) async fn run(context: &Context, args: Withdraw) -> Result<Exit, Failure> {
     let profile = args.profile.as_deref().map(ProfileId::new).transpose()?;
-    let (client, device) = context.member(false)?;
+    let (client, key, device) = context.member_with_key(false)?;
     if !args.yes {
         let what = profile.as_ref().map_or_else(|| "all your records".to_owned(), |id| format!("your record `{id}`"));
         let question =
@@ -26,6 +26,7 @@ pub(crate) async fn run(context: &Context, args: Withdraw) -> Result<Exit, Failu
     let proof = proof?;
 
     let keeping = receipt::keep(context, &client, &proof, None).await?;
+    super::persona::keep::left(context, &client, key, &device, args.forget_key).await?;
     if args.forget_key {
         context.home.forget_key(&context.member)?;
     }

@@ -102,6 +102,11 @@ pub(crate) struct Fake {
     pub(crate) entries: Vec<Vec<u8>>,
 }
 
+/// Signs credentials of a node.
+pub(crate) fn issuer_key(node: NodeId) -> credential::IssuerKey {
+    credential::IssuerKey::from_material([200 + node.number(); 32])
+}
+
 impl Fake {
     pub(crate) fn new(outcome: Outcome, lies: [Lie; 3]) -> Self {
         let keys = [1, 2, 3].map(|n| SigningKey::from_bytes(&[n; 32]));
@@ -114,6 +119,7 @@ impl Fake {
             signing_key: public_key(&keys[id.index()]),
             log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
             seal_key: Digest(seals[id.index()].public().unwrap()),
+            issuer_key: issuer_key(id).public(),
             tls_key: Digest([10 + id.number(); 32]),
         };
         let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
@@ -121,6 +127,7 @@ impl Fake {
             version: types::roster::VERSION,
             commons: "test".to_owned(),
             throw_away: true,
+            epochs: types::Epochs::DAILY,
             nodes: NodeId::ALL.map(node).to_vec(),
             profiles,
         };
@@ -387,6 +394,9 @@ impl Fake {
             asks: Vec::new(),
             guarded: None,
             former: Vec::new(),
+            bound: None,
+            last_issue: None,
+            refused: Vec::new(),
         };
         let mut statement = Statement {
             version: VERSION,
@@ -402,6 +412,7 @@ impl Fake {
             guarded: None,
             released: None,
             replaced: None,
+            issued: None,
             member: self.member.then_some(member),
         };
         match lie {

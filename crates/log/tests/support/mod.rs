@@ -181,9 +181,17 @@ pub fn roster() -> Roster {
         signing_key: types::sign::public_key(&key(100 + id.number())),
         log_key: types::sign::public_key(&key(id.number())),
         seal_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([10 + id.number(); 32]),
     };
     let nodes = NodeId::ALL.into_iter().map(node).collect();
     let profiles = vec![types::profile::Profile::from_toml(profile).unwrap()];
-    Roster { version: types::roster::VERSION, commons: "River & Hill".to_owned(), throw_away: true, nodes, profiles }
+    Roster {
+        version: types::roster::VERSION,
+        commons: "River & Hill".to_owned(),
+        throw_away: true,
+        epochs: types::Epochs::DAILY,
+        nodes,
+        profiles,
+    }
 }

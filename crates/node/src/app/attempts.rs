@@ -1,4 +1,4 @@
-//! Verification attempts per device: each answer tells one bit about a record, so they are few (a token bucket).
+//! Attempts per device (a token bucket): of verification, where each answer tells one bit about a record, and of issuing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use types::DeviceKey;
 
-use super::config::Patience;
 use crate::Error;
 
 /// Devices remembered. Beyond, those whose bucket is full again are forgotten, and then the oldest.
@@ -20,9 +19,9 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn new(patience: Patience) -> Self {
-        let interval = patience.attempt_interval;
-        Self { full_at: Mutex::default(), interval, window: interval * patience.attempts.max(1) }
+    /// `at_once` attempts, and one more after each `interval`.
+    pub(super) fn new(at_once: u32, interval: Duration) -> Self {
+        Self { full_at: Mutex::default(), interval, window: interval * at_once.max(1) }
     }
 
     /// Takes one attempt.
@@ -54,8 +53,7 @@ mod tests {
 
     #[test]
     fn a_device_has_a_few_attempts_and_then_one_per_interval() {
-        let patience = Patience { attempts: 3, attempt_interval: Duration::from_secs(30), ..Patience::default() };
-        let attempts = Attempts::new(patience);
+        let attempts = Attempts::new(3, Duration::from_secs(30));
         let (one, other, start) = (DeviceKey([1; 32]), DeviceKey([2; 32]), Instant::now());
         for _ in 0..3 {
             attempts.take_at(&one, start).unwrap();

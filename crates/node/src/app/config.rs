@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use credential::IssuerKey;
 use ed25519_dalek::SigningKey;
 use types::roster::Roster;
 use types::seal::SealKey;
@@ -42,6 +43,8 @@ pub struct Config {
     pub log_key: SigningKey,
     /// Opens shares.
     pub seal_key: SealKey,
+    /// Signs credentials.
+    pub issuer_key: Arc<IssuerKey>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// How patient it is.
@@ -86,11 +89,11 @@ impl Default for Patience {
 
 impl Config {
     /// With links of 1 Gbit/s, the system's clock and the usual patience. The other two nodes are witnesses that nobody can reach until a courier is
-    /// set. The two keys sign decisions and the log.
+    /// set. The keys sign decisions, the log and credentials.
     pub fn new(
         node: NodeId,
         roster: Arc<Roster>,
-        (signing_key, log_key): (SigningKey, SigningKey),
+        (signing_key, log_key, issuer_key): (SigningKey, SigningKey, Arc<IssuerKey>),
         seal_key: SealKey,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -102,6 +105,7 @@ impl Config {
             signing_key,
             log_key,
             seal_key,
+            issuer_key,
             clock,
             patience,
             mbit_per_s: 1000,

@@ -267,6 +267,7 @@ impl Judged {
             | Permit::Verify
             | Permit::CreateGrant { .. }
             | Permit::ApproveAsk { .. }
+            | Permit::Bind
             | Permit::SetGuardians { .. } => Unsettled::Refused(shielded()),
             Permit::UseGrant { .. } => Unsettled::Refused(not_active()),
             Permit::OpenAsk | Permit::DeclineAsk | Permit::LowerShield { .. } => Unsettled::Wait,
@@ -293,7 +294,7 @@ pub(crate) fn not_active() -> Error {
 
 fn member_facts(row: &MemberRow, shields: Shields) -> MemberFacts {
     let profiles = row.records.iter().map(|record| record.share.profile.clone()).collect();
-    MemberFacts { member: row.member, profiles, shielded: is_shielded(row, shields), grants: 0 }
+    MemberFacts { member: row.member, profiles, shielded: is_shielded(row, shields), grants: 0, bound: row.bound }
 }
 
 fn is_shielded(row: &MemberRow, shields: Shields) -> bool {

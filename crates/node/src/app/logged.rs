@@ -45,12 +45,14 @@ impl Public {
             Action::StartRecovery(_) | Action::VetoRecovery { .. } | Action::FinishRecovery { .. } => {
                 of_terms(Kind::Recovery, None)
             }
+            Action::Bind(_) => of_terms(Kind::Binding, None),
             // Each node answers these for itself; none is ever decided.
             Action::Status
             | Action::Inspect { .. }
             | Action::Outcome { .. }
             | Action::See { .. }
             | Action::Events { .. }
+            | Action::Issue { .. }
             | Action::Recovery { .. }
             | Action::Release { .. } => of_terms(Kind::Administrative, None),
         }

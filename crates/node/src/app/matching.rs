@@ -149,7 +149,7 @@ impl Run {
             .iter()
             .map(|planned| match &planned.operation.task {
                 Task::Enrol(_, input) | Task::Verify(_, input) => Some(input),
-                Task::Unmatched => None,
+                Task::Bind(_) | Task::Unmatched => None,
             })
             .collect();
         let given: Vec<&InputShare> = inputs.iter().flatten().copied().collect();

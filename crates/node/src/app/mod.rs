@@ -16,6 +16,7 @@ pub mod link;
 mod logged;
 mod matching;
 mod pending;
+mod personas;
 mod publisher;
 mod replay;
 mod rules;
@@ -27,7 +28,7 @@ mod tests;
 mod witness;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tlog::tile::Resource;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -49,6 +50,7 @@ use attempts::Attempts;
 use facts::{Shields, State};
 use link::{Links, OperationRef, PeerEvent};
 use pending::{Operation, Task};
+use personas::open_binding;
 use publisher::Publication;
 use replay::Replays;
 use rules::Rules;
@@ -57,6 +59,8 @@ use status::Status;
 
 /// Shares opened at the same time.
 const OPENING: usize = 4;
+/// Credentials that one device may ask for within an epoch.
+const ISSUES: u32 = 12;
 
 /// The application core of one node. A clone is another handle to the same core.
 #[derive(Clone)]
@@ -67,6 +71,8 @@ struct Handle {
     commands: mpsc::Sender<Command>,
     replays: Replays,
     attempts: Attempts,
+    /// How often each device may be issued to.
+    issues: Attempts,
     opening: Semaphore,
     #[cfg(test)]
     sequencer: tokio::task::AbortHandle,
@@ -94,7 +100,9 @@ impl App {
             alarm: witness::accused(&store.conflicts()).map(Obstacle::LogConflict),
             full: false,
         };
-        let attempts = Attempts::new(config.patience);
+        let attempts = Attempts::new(config.patience.attempts, config.patience.attempt_interval);
+        // One epoch takes one credential; some more for devices that lost an answer.
+        let issues = Attempts::new(ISSUES, Duration::from_secs(u64::from(config.roster.epochs.length_s / ISSUES)));
         let commons = config.roster.digest();
         let publication = publication(&config, &store).await?;
         let status = RwLock::new(status);
@@ -127,6 +135,7 @@ impl App {
             commands,
             replays,
             attempts,
+            issues,
             opening,
             #[cfg(test)]
             sequencer,
@@ -221,10 +230,10 @@ impl App {
     }
 
     /// What this node knows of the asking member or relying party: the bytes for `StatementBody::statement`. For `Inspect` they
-    /// are sealed to the request's reply key.
+    /// are sealed to the request's reply key. For `Issue` there is this node's signature in it.
     ///
     /// # Errors
-    /// What `admission` refuses; for `See` [`Error::NotPermitted`] when there is no such ask for the asking device;
+    /// What `admission` refuses; for `Issue` [`Error::NotPermitted`], [`Error::TooManyAttempts`]; for `See` [`Error::NotPermitted`] when there is no such ask for the asking device;
     /// [`Error::Damaged`] when a stored share cannot be read.
     pub async fn statement(&self, signed: Signed<Request>) -> Result<Vec<u8>, Error> {
         let core = &self.0.core;
@@ -234,7 +243,14 @@ impl App {
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
         self.0.replays.note(request.operation, remember_until(request)).await?;
-        statement::answer(core, request).await
+        if matches!(request.action, Action::Issue { .. }) {
+            self.0.issues.take(&request.device)?;
+        }
+        let told = statement::answer(core, request).await;
+        if let Err(error) = &told {
+            personas::note_refusal(core, request, error).await?;
+        }
+        told
     }
 
     /// Public facts.
@@ -335,7 +351,11 @@ impl App {
         let rules = core.rules();
         let state = State::of(core, &rules);
         let began = Instant::now();
-        let judged = state.judge(request, Some(&trace), Shields::Known, core.config.clock.now()).await?;
+        let judged = state.judge(request, Some(&trace), Shields::Known, core.config.clock.now()).await;
+        if let Err(error) = &judged {
+            personas::note_refusal(core, request, error).await?;
+        }
+        let judged = judged?;
         core.config.metrics.judged(began.elapsed());
         let task = self.task(request, reference, sealed).await?;
         if let Action::Withdraw { profile } = &request.action {
@@ -358,33 +378,36 @@ impl App {
 
     /// Opens the share of an action that carries one.
     async fn task(&self, request: &Request, reference: OperationRef, sealed: Option<Vec<u8>>) -> Result<Task, Error> {
-        let (submission, sealed) = match (request.action.submission(), sealed) {
-            (Some(submission), Some(sealed)) => (submission, sealed),
-            (Some(_), None) => return Err(Error::ShareMissing),
-            (None, Some(_)) => return Err(Error::ShareUnexpected),
-            (None, None) => return Ok(Task::Unmatched),
+        let carries = request.action.submission().is_some() || matches!(request.action, Action::Bind(_));
+        let sealed = match (carries, sealed) {
+            (true, Some(sealed)) => sealed,
+            (true, None) => return Err(Error::ShareMissing),
+            (false, Some(_)) => return Err(Error::ShareUnexpected),
+            (false, None) => return Ok(Task::Unmatched),
         };
         let opened = self.open(request.clone(), sealed).await;
-        if let Err(Error::BadShare { .. } | Error::Value(_)) = &opened {
+        if let Err(Error::BadShare { .. } | Error::Binding(_) | Error::Value(_)) = &opened {
             // The other two nodes need not wait for this one.
             let _ = self.0.commands.send(Command::Refused(reference)).await;
         }
-        let profile = submission.profile.clone();
-        Ok(match request.action {
-            Action::Enrol(_) => Task::Enrol(profile, opened?),
-            _ => Task::Verify(profile, opened?),
-        })
+        opened
     }
 
-    async fn open(&self, request: Request, sealed: Vec<u8>) -> Result<mpc::sharing::InputShare, Error> {
+    async fn open(&self, request: Request, sealed: Vec<u8>) -> Result<Task, Error> {
         let _turn = self.0.opening.acquire().await.map_err(|_| Error::Stopped)?;
         let core = Arc::clone(&self.0.core);
         let work = move || {
             let Config { node, roster, seal_key, .. } = &core.config;
-            let submission = request.action.submission().ok_or(Error::ShareUnexpected)?;
+            let Some(submission) = request.action.submission() else {
+                return open_binding(&request, *node, seal_key, &sealed).map(|binding| Task::Bind(Box::new(binding)));
+            };
             let profile = roster.profile(&submission.profile);
             let profile = profile.ok_or(Error::Internal { what: "the profile was checked" })?;
-            open_share(&request, profile, *node, seal_key, &sealed)
+            let (id, input) = (profile.id.clone(), open_share(&request, profile, *node, seal_key, &sealed)?);
+            Ok(match request.action {
+                Action::Enrol(_) => Task::Enrol(id, input),
+                _ => Task::Verify(id, input),
+            })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "opening a share panicked" }))
     }

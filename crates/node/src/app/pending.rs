@@ -13,6 +13,7 @@ use types::sign::Signed;
 use types::{DeviceKey, MemberId, NodeId, ProfileId, TraceKey, UnixSeconds, limits};
 
 use super::link::OperationRef;
+use super::personas::OpenedBinding;
 use crate::Error;
 
 /// A checked operation.
@@ -41,6 +42,8 @@ pub(crate) enum Task {
     Enrol(ProfileId, InputShare),
     /// Compare with one member's record: one's own, or that of the giver of a grant.
     Verify(ProfileId, InputShare),
+    /// Nothing; keep this.
+    Bind(Box<OpenedBinding>),
     /// Nothing.
     Unmatched,
 }
@@ -60,7 +63,7 @@ impl Operation {
     pub(crate) fn profile(&self) -> Option<&ProfileId> {
         match &self.task {
             Task::Enrol(profile, _) | Task::Verify(profile, _) => Some(profile),
-            Task::Unmatched => None,
+            Task::Bind(_) | Task::Unmatched => None,
         }
     }
 
@@ -72,7 +75,7 @@ impl Operation {
         match &self.task {
             // Two components of four bytes per value.
             Task::Enrol(_, input) | Task::Verify(_, input) => request + 8 * input.len(),
-            Task::Unmatched => request,
+            Task::Bind(_) | Task::Unmatched => request,
         }
     }
 }

@@ -15,6 +15,7 @@ use types::sign::Message as _;
 use types::{Digest, NodeId, UnixSeconds, limits, seal};
 
 use super::facts::{Shields, State};
+use super::personas;
 use super::rules::Rules;
 use super::sequencer::Core;
 use crate::Error;
@@ -33,8 +34,12 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
     let (config, rules) = (&core.config, core.rules());
     let now = config.clock.now();
     let member = match request.action {
-        // Whoever looks at one ask, or at their past, needs not all the rest.
-        Action::See { .. } | Action::Events { .. } | Action::Recovery { .. } | Action::Release { .. } => None,
+        // Whoever looks at one ask, or at their past, or renews, needs not all the rest.
+        Action::See { .. }
+        | Action::Events { .. }
+        | Action::Recovery { .. }
+        | Action::Release { .. }
+        | Action::Issue { .. } => None,
         _ => member(core, request, reply_key.is_some(), now).await?,
     };
     let statement = Statement {
@@ -52,6 +57,7 @@ pub(super) async fn answer(core: &Core, request: &Request) -> Result<Vec<u8>, Er
         guarded: guarded(core, request, now).await?,
         released: None,
         replaced: core.store.replaced(&request.device).await?,
+        issued: personas::issue(core, &rules, request, now).await?,
     };
     let (statement, to) = release(core, &rules, request, statement).await?;
     let bytes = SignedStatement::new(statement, &config.signing_key).to_bytes();
@@ -163,8 +169,23 @@ async fn told(
         None => core.store.asks_of(&member.member, now).await?,
     };
     let (grants, asks) = (fitting(grants), fitting(asks.into_iter().map(|row| row.statement)));
-    let (member, since) = (member.member, member.since);
-    Ok(MemberStatement { member, since, records, metadata_bytes, shield, grants, asks, guarded, former })
+    let last_issue = core.store.binding(&member.member).await?.and_then(|binding| binding.last_issue);
+    let refused = core.store.refusals(&member.member).await?;
+    let MemberRow { member, since, bound, .. } = member;
+    Ok(MemberStatement {
+        member,
+        since,
+        records,
+        metadata_bytes,
+        shield,
+        grants,
+        asks,
+        guarded,
+        former,
+        bound,
+        last_issue,
+        refused,
+    })
 }
 
 /// Nothing when a record is not where it was.

@@ -51,6 +51,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(finish_recovery))
         .routes(routes!(recovery))
         .routes(routes!(release))
+        .routes(routes!(bind))
+        .routes(routes!(issue))
         .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
@@ -91,6 +93,8 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/recovery-ends",
         "/v1/recovery",
         "/v1/releases",
+        "/v1/bindings",
+        "/v1/credentials",
         "/v1/charter",
         "/v1/commons",
         "/v1/page",
@@ -354,6 +358,24 @@ async fn recovery(State(api): Shared, asked: Asked) -> Result<Json<StatementBody
     responses((status = 200, description = "This node's signed statement, sealed", body = StatementBody)))]
 async fn release(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
     state(&api, asked.for_action(|a| matches!(a, Action::Release { .. }))?).await
+}
+
+/// Bind: my membership to the one secret behind all my personas, for good
+///
+/// With this node's share of the secret, sealed to it.
+#[utoipa::path(post, path = "/v1/bindings", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Bound on all three nodes", body = DecisionBody)))]
+async fn bind(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Bind(_)))?).await
+}
+
+/// Issue: sign my credential of this epoch, over the secret that I am bound to
+///
+/// The statement holds this node's blind signature. Two nodes' credentials of one epoch make a presentation.
+#[utoipa::path(post, path = "/v1/credentials", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "This node's signed statement, with its signature", body = StatementBody)))]
+async fn issue(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
+    state(&api, asked.for_action(|a| matches!(a, Action::Issue { .. }))?).await
 }
 
 /// Shield up: suspend every grant, refuse every pending request, at once

@@ -27,6 +27,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("trace-missing", 400, "The trace key is missing"),
     ("bad-trace", 400, "The trace key does not fit the request"),
     ("bad-share", 400, "The share does not fit the request"),
+    ("bad-binding", 400, "The secret is not proven, or its share does not fit"),
     ("bad-seal", 400, "The share cannot be opened"),
     ("bad-signature", 401, "The signature does not hold"),
     ("not-permitted", 403, "The rules do not allow it"),

@@ -59,6 +59,7 @@ fn roster_of(sites: [&Site; 3]) -> Roster {
         version: types::roster::VERSION,
         commons: "test".to_owned(),
         throw_away: true,
+        epochs: types::Epochs::DAILY,
         nodes: nodes.to_vec(),
         profiles,
     };

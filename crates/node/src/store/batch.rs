@@ -1,6 +1,8 @@
 //! A decided batch as it is stored: what was decided, for whom, and what follows on disk.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use credential::Commitment;
+use credential::escrow::{Share, Slope};
 use tlog::Peaks;
 use tlog::merkle::leaf_hash;
 use types::consent::{Ask, SignedCharter, Terms};
@@ -168,6 +170,8 @@ pub enum Effect {
         /// The rules.
         charter: SignedCharter,
     },
+    /// A membership is bound to one secret.
+    Bind(Box<NewBinding>),
     /// A member's guardians are others from now on.
     SetGuardians {
         /// Whose.
@@ -196,6 +200,19 @@ pub enum Effect {
         /// Whose.
         member: MemberId,
     },
+}
+
+/// A binding as it begins.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NewBinding {
+    /// Whose membership.
+    pub member: MemberId,
+    /// What credentials will be signed over.
+    pub commitment: Commitment,
+    /// With the commitment, what the share is checked against.
+    pub slope: Slope,
+    /// This node's share of the member's secret. The other two nodes have others; it is no part of what is signed.
+    pub share: Share,
 }
 
 /// A recovery as it begins, to the device that asks.
@@ -330,6 +347,8 @@ pub struct MemberRow {
     pub shield: Option<UnixSeconds>,
     /// Since when this node knows of a shield that the nodes have not decided yet.
     pub unsettled: Option<UnixSeconds>,
+    /// To which secret the membership is bound: the digest of its commitment.
+    pub bound: Option<Digest>,
     /// Active records.
     pub records: Vec<RecordRow>,
 }

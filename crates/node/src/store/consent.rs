@@ -12,7 +12,7 @@ use types::{AskId, GrantId, MemberId, OperationId, PartyId, SubjectId, UnixSecon
 
 use super::batch::{AskCounts, AskRow, Batch, Effect, Entry, Event, GrantRow, NewGrant};
 use super::meta::{Tx, array, bytes, digest, number, signed};
-use super::{Store, recovery};
+use super::{Store, personas, recovery};
 use crate::Error;
 
 /// Upper bound of stored terms or of a stored ask.
@@ -97,6 +97,7 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certifi
         }
         Effect::RaiseShield { member, since } => raise(tx, batch.time, operation, member, *since).await,
         Effect::LowerShield { member, restore, asked_at } => lower(tx, batch.time, member, restore, *asked_at).await,
+        Effect::Bind(binding) => personas::bind(tx, batch, binding).await,
         Effect::AdoptCharter { version, charter } => {
             query("INSERT INTO charters (version, digest, signed, batch, since) VALUES (?, ?, ?, ?, ?)")
                 .bind(signed(*version))
@@ -271,6 +272,8 @@ pub(super) async fn forget_member(tx: &mut Tx<'_>, member: &MemberId) -> Result<
         "recoveries",
         "recovery_faults",
         "former_devices",
+        "bindings",
+        "refusals",
     ] {
         query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE member = ?")))
             .bind(bytes(&member.0))
@@ -297,6 +300,7 @@ impl Store {
         query("DELETE FROM grants WHERE COALESCE(ended, expires) < ?").bind(before(uses_s)).execute(&mut *tx).await?;
         recovery::forget(&mut tx, decided_at, uses_s).await?;
         query("DELETE FROM events WHERE forget_after < ?").bind(signed(decided_at)).execute(&mut *tx).await?;
+        query("DELETE FROM refusals WHERE at < ?").bind(before(uses_s)).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 
@@ -553,7 +557,9 @@ impl Store {
              + (SELECT COALESCE(SUM(length(body) + length(party) + COALESCE(length(answer), 0) + 56), 0) FROM asks WHERE member = ?1) \
              + (SELECT COUNT(*) * 40 FROM comparisons WHERE member = ?1) \
              + (SELECT COALESCE(SUM(length(request) + length(certificate) + 48), 0) FROM events WHERE member = ?1) \
-             + (SELECT COALESCE(SUM(length(request) + 40), 0) FROM shields WHERE member = ?1)",
+             + (SELECT COALESCE(SUM(length(request) + 40), 0) FROM shields WHERE member = ?1) \
+             + (SELECT COALESCE(SUM(length(commitment) + length(slope) + length(share) + 48), 0) FROM bindings WHERE member = ?1) \
+             + (SELECT COALESCE(SUM(length(action) + length(rule) + 24), 0) FROM refusals WHERE member = ?1)",
         )
         .bind(bytes(&member.0))
         .fetch_one(&self.read)

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use credential::Commitment;
+use credential::escrow::{Share, Slope};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
@@ -15,6 +17,7 @@ use tlog::tile::{Resource, WIDTH};
 use tlog::{Bundle, Entry, Peaks, SignedCheckpoint, VerifierKey};
 use types::roster::Roster;
 use types::{Digest, NodeId};
+use zeroize::Zeroizing;
 
 use super::segment::Segments;
 use super::tiles::LogFiles;
@@ -24,8 +27,8 @@ use crate::Error;
 /// Faults named in full per part; more are only counted.
 const NAMED: usize = 20;
 /// Parts of the directory, in the order in which they are read.
-const PARTS: [&str; 7] =
-    ["database", "decisions", "log entries", "tiles", "checkpoints", "witness records", "records and shares"];
+const PARTS: [&str; 8] =
+    ["database", "decisions", "log entries", "tiles", "checkpoints", "witness records", "records and shares", "bindings"];
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -114,6 +117,7 @@ pub async fn check(dir: &Path, node: NodeId, roster: &Roster, repair: bool) -> R
     check.tiles().await?;
     check.compare(&wanted, &signed, &roots);
     check.records().await?;
+    check.bindings().await?;
     check.pool.close().await;
     let evidence = std::fs::read_dir(dir.join(LOG).join("conflicts"))
         .map(|files| files.filter_map(|file| file.ok()?.file_name().into_string().ok()).collect());
@@ -375,6 +379,23 @@ impl Check<'_> {
                 Ok(shares) => self.checked(PART, shares),
                 Err(error) => self.fault(PART, error.chain()),
             }
+        }
+        Ok(())
+    }
+
+    /// What this node keeps of each member's secret is a share of the secret that the membership is bound to.
+    async fn bindings(&mut self) -> Result<(), Error> {
+        const PART: &str = "bindings";
+        let rows = sqlx::query("SELECT commitment, slope, share FROM bindings").fetch_all(&self.pool).await?;
+        for row in &rows {
+            let (commitment, slope) =
+                (Commitment::from_bytes(meta::array(row, 0)?), Slope::from_bytes(meta::array(row, 1)?));
+            let share = Zeroizing::new(row.try_get::<Vec<u8>, _>(2)?);
+            let sound = Share::from_bytes(&share).and_then(|share| share.check(&commitment, &slope).map(|()| share.node()));
+            if sound != Ok(self.node) {
+                self.fault(PART, "the share of a member's secret is not one of the secret that they are bound to");
+            }
+            self.checked(PART, 1);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use credential::Commitment;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use types::message::{Certificate, Outcome};
@@ -237,7 +238,8 @@ pub(super) async fn member(pool: &SqlitePool, whose: Whose<'_>) -> Result<Option
     // One statement, so that a commit between two cannot show half of a change.
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT r.profile, r.slot, r.batch, r.since, m.member, m.since, m.trace, m.shield, \
-         (SELECT MIN(s.since) FROM shields s WHERE s.member = m.member), m.device \
+         (SELECT MIN(s.since) FROM shields s WHERE s.member = m.member), m.device, \
+         (SELECT b.commitment FROM bindings b WHERE b.member = m.member) \
          FROM members m JOIN records r ON r.member = m.member WHERE m.{column} = ? ORDER BY r.profile"
     )))
     .bind(key)
@@ -253,7 +255,9 @@ pub(super) async fn member(pool: &SqlitePool, whose: Whose<'_>) -> Result<Option
     let time = |column| Ok::<_, Error>(first.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned));
     let (shield, unsettled) = (time(7)?, time(8)?);
     let (member, device, since) = (MemberId(array(first, 4)?), DeviceKey(array(first, 9)?), number(first, 5)?);
-    Ok(Some(MemberRow { member, device, since, trace, shield, unsettled, records }))
+    let commitment: Option<&[u8]> = first.try_get(10)?;
+    let bound = commitment.map(|_| array(first, 10).map(|bytes| Commitment::from_bytes(bytes).digest())).transpose()?;
+    Ok(Some(MemberRow { member, device, since, trace, shield, unsettled, bound, records }))
 }
 
 pub(super) async fn metadata_bytes(pool: &SqlitePool, device: &DeviceKey) -> Result<u64, Error> {

@@ -2,7 +2,7 @@
 //!
 //! | file | holds | trust |
 //! |---|---|---|
-//! | `meta.sqlite` (`-wal`, `-shm`) | members, records, the decision chain, recent certificates | trusted; who changes it can hide or forge members on this node, and the other two nodes then disagree with it |
+//! | `meta.sqlite` (`-wal`, `-shm`) | members, records, shares of members' secrets, the decision chain, recent certificates | trusted; who changes it can hide or forge members on this node, and the other two nodes then disagree with it |
 //! | `log/tile/...` | full tiles and entry bundles of the transparency log | not trusted; see [`tiles`] |
 //! | `log/conflicts/...` | evidence against another node's log | for people; while it is there, nothing is decided |
 //! | `shares/PROFILE/NNNNNN.seg`, `.idx` | this node's shares, and their checksums | trusted for content; see [`segment`] |
@@ -33,6 +33,7 @@ mod inspect;
 mod log;
 mod map;
 mod meta;
+mod personas;
 mod recovery;
 pub mod segment;
 mod slots;
@@ -56,11 +57,12 @@ use types::{MemberId, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
 pub use batch::{
-    AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewGrant, NewRecovery, Newest, RecordRow,
-    Trail,
+    AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewBinding, NewGrant, NewRecovery, Newest,
+    RecordRow, Trail,
 };
 pub use inspect::Inspection;
 pub use log::Own;
+pub use personas::BindingRow;
 pub use segment::NewShare;
 
 use crate::Error;

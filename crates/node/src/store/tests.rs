@@ -31,11 +31,19 @@ fn roster(seed: u8) -> Roster {
         signing_key: public_key(&SigningKey::from_bytes(&[seed + id.number(); 32])),
         log_key: public_key(&SigningKey::from_bytes(&[100 + id.number(); 32])),
         seal_key: Digest([1; 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
         tls_key: Digest([id.number(); 32]),
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
     let nodes = NodeId::ALL.map(node).to_vec();
-    Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles }
+    Roster {
+        version: types::roster::VERSION,
+        commons: "test".to_owned(),
+        throw_away: true,
+        epochs: types::Epochs::DAILY,
+        nodes,
+        profiles,
+    }
 }
 
 fn node() -> NodeId {

@@ -130,11 +130,13 @@ fn act_in_words(action: &Action) -> &'static str {
         Action::StartRecovery(_) => "A new device began to recover a member",
         Action::VetoRecovery { .. } => "A member's device said no to a recovery",
         Action::FinishRecovery { .. } => "A new device became a member's",
+        Action::Bind(_) => "A member bound their membership to one secret",
         Action::Status
         | Action::Inspect { .. }
         | Action::Outcome { .. }
         | Action::See { .. }
         | Action::Events { .. }
+        | Action::Issue { .. }
         | Action::Recovery { .. }
         | Action::Release { .. } => "Somebody asked the nodes",
     }

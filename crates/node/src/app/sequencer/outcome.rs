@@ -14,7 +14,8 @@ use crate::Error;
 use crate::app::link::{OperationRef, SessionId};
 use crate::app::logged::{self, Public};
 use crate::app::matching::{Planned, Verdict};
-use crate::store::{Batch, Effect, Entry, Event, NewGrant, NewRecovery, OwnedShare, ShareRef, Trail};
+use crate::app::pending::Task;
+use crate::store::{Batch, Effect, Entry, Event, NewBinding, NewGrant, NewRecovery, OwnedShare, ShareRef, Trail};
 
 impl Sequencer {
     /// The decisions, and the shares to store in their order.
@@ -115,6 +116,12 @@ impl Sequencer {
                 let Action::Charter(signed) = operation.action() else { return Err(misfit()) };
                 let version = next.version();
                 (Outcome::CharterAdopted { version }, Effect::AdoptCharter { version, charter: signed.clone() })
+            }
+            Permit::Bind => {
+                let Task::Bind(opened) = &operation.task else { return Err(misfit()) };
+                let (commitment, slope, share) = (opened.commitment, opened.slope, opened.share.clone());
+                let binding = NewBinding { member: concerned()?.member, commitment, slope, share };
+                (Outcome::Bound { commitment: commitment.digest() }, Effect::Bind(Box::new(binding)))
             }
             _ => return Err(misfit()),
         })

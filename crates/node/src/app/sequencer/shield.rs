@@ -222,7 +222,9 @@ fn reference(request: &Request) -> OperationRef {
 /// Why a shield refuses an operation; absent for what is allowed under a shield, or waits for it to be decided.
 fn refusal(operation: &Operation) -> Option<Error> {
     match operation.action() {
-        Action::Enrol(_) | Action::Verify(_) | Action::Grant(_) | Action::SetGuardians(_) => Some(shielded()),
+        Action::Enrol(_) | Action::Verify(_) | Action::Grant(_) | Action::SetGuardians(_) | Action::Bind(_) => {
+            Some(shielded())
+        }
         Action::Answer(answer) if matches!(answer.reply, types::consent::Reply::Approve { .. }) => Some(shielded()),
         Action::Use(_) => Some(not_active()),
         _ => None,

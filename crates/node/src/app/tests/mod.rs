@@ -4,6 +4,7 @@ mod consent;
 mod crashes;
 mod lawless;
 mod network;
+mod personas;
 mod post;
 mod publication;
 mod recovery;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use charter::{Charter, Document};
+use credential::IssuerKey;
 use ed25519_dalek::SigningKey;
 use mpc::sharing::{SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
@@ -128,12 +129,19 @@ impl World {
             signing_key: public_key(&keys[id.index()]),
             log_key: public_key(&log_key(id)),
             seal_key: Digest(seals[id.index()].public().unwrap()),
+            issuer_key: issuer_key(id).public(),
             tls_key: Digest([id.number(); 32]),
         };
         let profiles = vec![Profile::from_toml(PROFILE).unwrap(), Profile::from_toml(IRIS).unwrap()];
         let nodes = NodeId::ALL.map(node).to_vec();
-        let roster =
-            Roster { version: types::roster::VERSION, commons: "test".to_owned(), throw_away: true, nodes, profiles };
+        let roster = Roster {
+            version: types::roster::VERSION,
+            commons: "test".to_owned(),
+            throw_away: true,
+            epochs: types::Epochs::DAILY,
+            nodes,
+            profiles,
+        };
         let directory = tempfile::tempdir().unwrap();
         for node in NodeId::ALL {
             std::fs::create_dir(directory.path().join(node.to_string())).unwrap();
@@ -176,7 +184,7 @@ impl World {
         let (links, events) = self.network.join(node);
         let metrics = Metrics::new().unwrap();
         let (key, seal) = (self.keys[node.index()].clone(), self.seals[node.index()].clone());
-        let keys = (key, log_key(node));
+        let keys = (key, log_key(node), Arc::new(issuer_key(node)));
         let mut config = Config::new(node, Arc::clone(&self.roster), keys, seal, metrics);
         config.clock = Arc::new(Skewed { clock: Arc::clone(&self.clock), ahead_s: self.ahead_s[node.index()] });
         config.patience = self.patience;
@@ -325,6 +333,31 @@ impl World {
         Call { signed, shares, trace: signer.trace() }
     }
 
+    /// Seals to a node.
+    pub(super) fn seal(&mut self, node: NodeId, purpose: &str, digest: &Digest, plain: &[u8]) -> Vec<u8> {
+        let key = self.seals[node.index()].public().unwrap();
+        seal::seal(&key, purpose, digest, plain, &mut self.rng).unwrap()
+    }
+
+    /// What each node keeps of a person's secret, by their stores. The nodes are stopped for it and started again.
+    pub(super) async fn kept_shares(&mut self, person: &Person) -> [Option<credential::escrow::Share>; 3] {
+        let mut shares = [const { None }; 3];
+        for node in NodeId::ALL {
+            self.kill(node).await;
+            let store = open(&self.path(node), node, &self.roster).await;
+            if let Some(member) = store.member(&public_key(&person.key)).await.unwrap() {
+                let binding = store.binding(&member.member).await.unwrap();
+                shares[node.index()] = binding.map(|binding| binding.share);
+            }
+            store.close().await;
+            drop(store);
+            self.start(node, |_| false).await;
+        }
+        self.mend();
+        self.settle().await;
+        shares
+    }
+
     /// A charter that follows `before`, signed by the operators.
     pub(super) fn sign_charter(&self, before: &Charter, change: impl FnOnce(&mut Document)) -> SignedCharter {
         let mut document = before.document().clone();
@@ -406,6 +439,11 @@ impl World {
         }
         answers.try_into().unwrap()
     }
+}
+
+/// Signs credentials of a node.
+pub(super) fn issuer_key(node: NodeId) -> IssuerKey {
+    IssuerKey::from_material([200 + node.number(); 32])
 }
 
 /// Signs checkpoints of a node.

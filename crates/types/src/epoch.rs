@@ -2,7 +2,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
-use types::UnixSeconds;
+
+use crate::{Error, UnixSeconds, limits};
 
 /// Counted from 1970-01-01T00:00:00Z in lengths of [`Epochs::length_s`].
 #[derive(
@@ -22,9 +23,34 @@ pub struct Epochs {
     pub grace_s: u32,
 }
 
+impl Default for Epochs {
+    fn default() -> Self {
+        Self::DAILY
+    }
+}
+
 impl Epochs {
     /// One day, and six hours to renew.
     pub const DAILY: Self = Self { length_s: 24 * 3600, grace_s: 6 * 3600 };
+
+    /// Of this length, with a quarter of it to renew.
+    pub fn of(length_s: u32) -> Self {
+        Self { length_s, grace_s: length_s / 4 }
+    }
+
+    /// An epoch has a usable length, and no more grace than that.
+    ///
+    /// # Errors
+    /// [`Error::Roster`].
+    pub fn check(&self) -> Result<(), Error> {
+        let lengths = limits::EPOCH_S;
+        if !lengths.contains(&self.length_s) || self.grace_s > self.length_s {
+            let (least, most) = (lengths.start(), lengths.end());
+            let rule = format!("epochs: length_s is {least} to {most}, and grace_s is no more than length_s");
+            return Err(Error::Roster(rule));
+        }
+        Ok(())
+    }
 
     /// The epoch of an instant.
     pub fn at(&self, now: UnixSeconds) -> Epoch {

@@ -1,0 +1,154 @@
+//! The secret behind a member's personas, and the credentials that three nodes sign over it.
+//!
+//! A membership is bound once ([`Client::bind`]); then each node signs anew for every epoch ([`Client::collect`]). What a node signs is
+//! believed only where another node says the same: a node that wrote something of its own into one member's credentials could know
+//! them again by it. **Never collect because somebody asks for a presentation**: the node that sees the one and the relying party
+//! that sees the other could compare times.
+//!
+//! **In scope**: the conversation. **Out of scope**: keeping secret, credentials and personas ([`crate::wallet`]).
+
+use credential::{Attribute, Attributes, Credential, Epoch, IssuedSignature, Issuers, MemberSecret};
+use ed25519_dalek::SigningKey;
+use types::message::Statement;
+use types::persona::Issued;
+use types::{Digest, NodeId};
+
+use crate::error::{Complaint, Error, Fault};
+use crate::platform::Platform;
+use crate::request::Question;
+use crate::session::{Client, Proof, Statements};
+use crate::transport::Transport;
+
+/// Credentials of one epoch, each checked against the member's secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collected {
+    /// For when.
+    pub epoch: Epoch,
+    /// By at least two nodes, and all saying the same.
+    pub credentials: Vec<Credential>,
+    /// Nodes that did not answer, or refused; and why.
+    pub missing: Vec<(NodeId, Error)>,
+}
+
+/// To which secret the nodes say that a membership is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The nodes know no member of this device.
+    NoMember,
+    /// To none yet.
+    No,
+    /// To this commitment's.
+    To(Digest),
+}
+
+impl<T: Transport, P: Platform> Client<T, P> {
+    /// Binds the membership of `device` to `secret`, for good. Keep the secret before you call this: after a lost answer it is the
+    /// one that counts.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `already-bound`, and as [`Client::enrol`].
+    pub async fn bind(&self, device: &SigningKey, secret: &MemberSecret) -> Result<Proof, Error> {
+        self.settle(device, Question::Bind(secret)).await
+    }
+
+    /// Credentials of `epoch` over `secret`, from at least two nodes.
+    ///
+    /// # Errors
+    /// [`Error::Misbehaved`] for what no honest node signs; [`Error::Refused`], [`Error::Unavailable`] when fewer than two nodes
+    /// sign; as [`Client::charter`].
+    pub async fn collect(&self, device: &SigningKey, secret: &MemberSecret, epoch: Epoch) -> Result<Collected, Error> {
+        let issuers = Issuers::of(self.commons().roster())?;
+        let version = self.charter().await?.charter.version();
+        let statements = self.tell(device, Question::Issue(epoch)).await?;
+        let mut missing = Vec::new();
+        let mut issued: Vec<(NodeId, Attributes, Issued)> = Vec::new();
+        for (node, statement) in NodeId::ALL.into_iter().zip(statements.nodes) {
+            match statement.and_then(|statement| plausible(self.commons().roster(), node, version, epoch, statement)) {
+                Ok((attributes, word)) => issued.push((node, attributes, word)),
+                Err(error) => missing.push((node, error)),
+            }
+        }
+        let said = agreed(&issued).cloned();
+        let mut credentials = Vec::new();
+        for (node, attributes, word) in issued {
+            let signature = IssuedSignature::from_bytes(word.signature);
+            let accepted = match &said {
+                Some(said) if *said == attributes => {
+                    Credential::accept(secret, &issuers, node, epoch, said, &signature).ok()
+                }
+                _ => None,
+            };
+            match accepted {
+                Some(credential) => credentials.push(credential),
+                None => missing.push((node, lie(node, Fault::WrongCredential))),
+            }
+        }
+        if credentials.len() >= 2 {
+            return Ok(Collected { epoch, credentials, missing });
+        }
+        Err(self.why_not(missing))
+    }
+
+    /// The error that weighs most: a lie before a refusal, a refusal before a silence.
+    fn why_not(&self, missing: Vec<(NodeId, Error)>) -> Error {
+        let weight = |error: &Error| match error {
+            Error::Misbehaved { .. } => 0,
+            Error::Refused { code, .. } if code == "charter-changed" => 1,
+            Error::Refused { .. } | Error::TryAgain { .. } => 1,
+            _ => 2,
+        };
+        let silent: Vec<NodeId> = missing.iter().filter(|(_, error)| weight(error) == 2).map(|(node, _)| *node).collect();
+        self.forget_charter();
+        let worst = missing.into_iter().map(|(_, error)| error).min_by_key(weight);
+        match worst {
+            Some(error) if weight(&error) < 2 => error,
+            _ => Error::Unavailable { nodes: silent },
+        }
+    }
+}
+
+/// To what the nodes' statements say that the membership is bound: all that answer must say the same.
+///
+/// # Errors
+/// [`Error::Unavailable`] when no node answers, [`Error::Misbehaved`] when they differ.
+pub fn bound(statements: &Statements) -> Result<Bound, Error> {
+    let mut told: Option<Bound> = None;
+    for (node, statement) in NodeId::ALL.into_iter().zip(&statements.nodes) {
+        let Ok(statement) = statement else { continue };
+        let says = match &statement.member {
+            None => Bound::NoMember,
+            Some(member) => member.bound.map_or(Bound::No, Bound::To),
+        };
+        if told.is_some_and(|told| told != says) {
+            return Err(lie(node, Fault::WrongCredential));
+        }
+        told = Some(says);
+    }
+    told.ok_or_else(|| statements.nodes.iter().find_map(|node| node.as_ref().err()).cloned().unwrap_or(Error::Http))
+}
+
+/// What a node signed, where it can be true: of the epoch asked for, of this commons, under the rules in force.
+fn plausible(
+    roster: &types::roster::Roster,
+    node: NodeId,
+    version: u64,
+    epoch: Epoch,
+    statement: Statement,
+) -> Result<(Attributes, Issued), Error> {
+    let wrong = || lie(node, Fault::WrongCredential);
+    let issued = statement.issued.filter(|issued| issued.epoch == epoch).ok_or_else(wrong)?;
+    let attributes = Attributes::from_bytes(&issued.attributes).map_err(|_| wrong())?;
+    let true_here = attributes.value(Attribute::Community) == roster.commons
+        && attributes.value(Attribute::Charter) == version.to_string();
+    if true_here { Ok((attributes, issued)) } else { Err(wrong()) }
+}
+
+/// What at least two nodes say.
+fn agreed(issued: &[(NodeId, Attributes, Issued)]) -> Option<&Attributes> {
+    let twice = |said: &&Attributes| issued.iter().filter(|(_, other, _)| other == *said).count() >= 2;
+    issued.iter().map(|(_, attributes, _)| attributes).find(twice)
+}
+
+fn lie(node: NodeId, fault: Fault) -> Error {
+    Error::Misbehaved { complaint: Complaint { node, fault } }
+}

@@ -1,0 +1,51 @@
+//! What members and nodes say to each other about the secret behind personas, and about credentials.
+//!
+//! **In scope**: what travels, as bytes. **Out of scope**: what the bytes are (`credential`); whether it is allowed (`charter`).
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{Digest, Epoch, UnixSeconds};
+
+/// A member binds their membership to one secret. The nodes sign credentials over this one for good; and each keeps a share of the
+/// secret for the member (sealed to it beside the request, for [`crate::seal::ESCROW`]), which says nothing alone and which the
+/// node has checked to be one of this very secret.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Binding {
+    /// Names the commitment in `request`: `credential::Commitment::digest`.
+    pub commitment: Digest,
+    /// `credential::CommitmentRequest`: the commitment, and the proof that its maker knows the secret.
+    pub request: [u8; 144],
+    /// `credential::escrow::Slope`: with the commitment, it says what each node's share must be.
+    pub slope: [u8; 48],
+}
+
+/// One node's word about a member for one epoch.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Issued {
+    /// For when.
+    pub epoch: Epoch,
+    /// What it says: canonical bytes of `credential::Attributes`, at most [`crate::limits::ATTRIBUTES_BYTES`].
+    pub attributes: Vec<u8>,
+    /// `credential::IssuedSignature`: worthless without the member's secret.
+    pub signature: [u8; 80],
+}
+
+/// The last time that a node signed for a member: who did not ask for it has lost a device key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LastIssue {
+    /// Of which epoch.
+    pub epoch: Epoch,
+    /// When it was asked for.
+    pub at: UnixSeconds,
+}
+
+/// An attempt to bind or to be issued to that was signed with the member's key and that a node refused.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Refused {
+    /// When.
+    pub at: UnixSeconds,
+    /// [`crate::message::Action::name`].
+    pub action: String,
+    /// The rule that forbids it.
+    pub rule: String,
+}

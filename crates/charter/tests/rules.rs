@@ -225,6 +225,7 @@ fn every_rule_refuses_something() {
     asks();
     answers();
     shield();
+    personas();
     charters();
     recovery::guardians();
     recovery::losing_is_at_once_and_gaining_takes_time();
@@ -547,6 +548,24 @@ fn shield() {
     shield_down(vec![GrantId([1; 16]); 2]).refused(Rule::RestoreUnknown);
     shield_down(one).with(|f| f.signer.as_mut().unwrap().shielded = false).refused(Rule::ShieldNotUp);
     verify(|_| ()).with(shielded).refused(Rule::ShieldUp);
+}
+
+fn personas() {
+    let binding = |n: u8| types::persona::Binding { commitment: types::Digest([n; 32]), request: [n; 144], slope: [n; 48] };
+    let bind = |n| scene(plain(), ALICE, Action::Bind(binding(n)));
+    let bound = |f: &mut Facts<'_>| f.signer.as_mut().unwrap().bound = Some(types::Digest([1; 32]));
+    bind(1).refused(Rule::NotAMember);
+    assert_eq!(bind(1).with(alice).allowed(), Permit::Bind);
+    bind(1).with(alice).with(shielded).refused(Rule::ShieldUp);
+    bind(1).with(alice).with(bound).refused(Rule::AlreadyBound);
+    bind(2).with(alice).with(bound).refused(Rule::AlreadyBound);
+    let present = roster().epochs.at(NOW);
+    let issue = |epoch| scene(plain(), ALICE, Action::Issue { epoch });
+    issue(present).with(alice).refused(Rule::NotBound);
+    assert_eq!(issue(present).with(alice).with(bound).allowed(), Permit::Issue);
+    issue(present).with(alice).with(bound).with(shielded).refused(Rule::ShieldUp);
+    issue(types::Epoch(present.0 - 1)).with(alice).with(bound).refused(Rule::EpochNotIssued);
+    issue(types::Epoch(present.0 + 2)).with(alice).with(bound).refused(Rule::EpochNotIssued);
 }
 
 fn charters() {

@@ -70,7 +70,7 @@ fn one_person_is_one_persona_in_a_context_and_proofs_count_once() {
     // The same proof once more; and to another verifier.
     let (exit, replayed) = dev.ask(&["verify-proof", &proof, "--context", &clinic]);
     assert_eq!((exit, &replayed["code"]), (1, &"wrong-nonce".into()), "{replayed}");
-    let foreign = context(&dev, &["programme", "--verifier", "https://market.example", "--demand", "community"]);
+    let foreign = context(&dev, &["stall", "--verifier", "https://market.example", "--demand", "community"]);
     let state = path(&dev, "foreign-state");
     let (exit, moved) = dev.ask(&["verify-proof", &proof, "--context", &foreign, "--state", &state]);
     assert_eq!((exit, &moved["code"]), (1, &"wrong-context".into()), "{moved}");

@@ -214,7 +214,7 @@ fn mistakes_are_named_with_their_remedy() {
     refused(&run(&site.data(1), &other.path("roster.toml")), 3, &["another signing_key", "node 1"]);
     let key = PathBuf::from(site.data(1)).join("identity.key");
     let text = std::fs::read_to_string(&key).unwrap();
-    std::fs::write(&key, text.replace("version = 2", "version = 7")).unwrap();
+    std::fs::write(&key, text.replace("version = 3", "version = 7")).unwrap();
     refused(&check(&site.config(1, "")), 3, &["version 7", "install a newer commons-node"]);
     std::fs::write(&key, "garbage").unwrap();
     refused(&check(&site.config(1, "")), 3, &["damaged"]);

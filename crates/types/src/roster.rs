@@ -61,6 +61,15 @@ impl Roster {
         if text.len() > limits::CONFIG_FILE_BYTES {
             return Err(Error::TooLarge { what: "roster", got: text.len(), limit: limits::CONFIG_FILE_BYTES });
         }
+        // The version first: a roster of another version has other fields.
+        #[derive(Deserialize)]
+        struct Header {
+            version: u16,
+        }
+        let header: Header = toml::from_str(text).map_err(|e| Error::Roster(e.message().to_owned()))?;
+        if header.version != VERSION {
+            return Err(Error::Version { what: "roster", got: header.version, known: VERSION });
+        }
         let roster: Self = toml::from_str(text).map_err(|e| Error::Roster(e.message().to_owned()))?;
         roster.check()?;
         Ok(roster)

@@ -6,7 +6,7 @@ use types::message::{
     Action, Certificate, Decision, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample, Statement,
     Submission, VERSION,
 };
-use types::persona::{Binding, Issued, LastIssue, Refused};
+use types::persona::{Binding, Issued, LastIssue, Refused, SecretShare};
 use types::profile::Profile;
 use types::recovery::{GuardedStatement, Guarding, RecoveryFault, Released};
 use types::roster::{Roster, RosterNode};
@@ -104,7 +104,7 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
             ask: None,
             events: Vec::new(),
             guarded: Some(guarded()),
-            released: Some(Released { member: MemberId([1; 16]), trace: Some(TraceKey::from_random([2; 32])) }),
+            released: Some(Released { member: MemberId([1; 16]), trace: Some(TraceKey::from_random([2; 32])), share: Some(SecretShare([3; 65])) }),
             replaced: Some(7),
             issued: Some(Issued { epoch: Epoch(20_000), attributes: vec![0; 4], signature: [7; 80] }),
         };

@@ -7,10 +7,12 @@
 //!
 //! **In scope**: the conversation. **Out of scope**: keeping secret, credentials and personas ([`crate::wallet`]).
 
+use credential::escrow::{Share, combine_shares};
 use credential::{Attribute, Attributes, Credential, Epoch, IssuedSignature, Issuers, MemberSecret};
 use ed25519_dalek::SigningKey;
 use types::message::Statement;
 use types::persona::Issued;
+use types::recovery::Released;
 use types::{Digest, NodeId};
 
 use crate::error::{Complaint, Error, Fault};
@@ -105,6 +107,29 @@ impl<T: Transport, P: Platform> Client<T, P> {
             _ => Error::Unavailable { nodes: silent },
         }
     }
+}
+
+/// The secret behind a recovered member's personas, from the shares that nodes released. The nodes' word `bound` names the commitment that
+/// it must have, so that one node's wrong share is told from the others'.
+///
+/// # Errors
+/// [`Error::Persona`] when no two shares give the secret.
+pub fn restore(released: &[(NodeId, Released)], bound: &Digest) -> Result<MemberSecret, Error> {
+    let share = |(node, released): &(NodeId, Released)| {
+        let share = Share::from_bytes(&released.share.as_ref()?.0).ok()?;
+        (share.node() == *node).then_some(share)
+    };
+    let shares: Vec<Share> = released.iter().filter_map(share).collect();
+    for (i, one) in shares.iter().enumerate() {
+        for other in shares.iter().skip(i + 1) {
+            if let Ok(secret) = combine_shares(one, other)
+                && secret.commitment().digest() == *bound
+            {
+                return Ok(secret);
+            }
+        }
+    }
+    Err(credential::Error::Escrow.into())
 }
 
 /// To what the nodes' statements say that the membership is bound: all that answer must say the same.

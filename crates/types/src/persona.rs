@@ -2,7 +2,10 @@
 //!
 //! **In scope**: what travels, as bytes. **Out of scope**: what the bytes are (`credential`); whether it is allowed (`charter`).
 
+use std::fmt;
+
 use borsh::{BorshDeserialize, BorshSerialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{Digest, Epoch, UnixSeconds};
 
@@ -17,6 +20,17 @@ pub struct Binding {
     pub request: [u8; 144],
     /// `credential::escrow::Slope`: with the commitment, it says what each node's share must be.
     pub slope: [u8; 48],
+}
+
+/// One node's share of the secret behind a member's personas, on its way to the device of a member who recovered: bytes of a
+/// `credential::escrow::Share`.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
+pub struct SecretShare(pub [u8; 65]);
+
+impl fmt::Debug for SecretShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretShare(<redacted>)")
+    }
 }
 
 /// One node's word about a member for one epoch.

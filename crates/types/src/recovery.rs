@@ -11,6 +11,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::message::Submission;
+use crate::persona::SecretShare;
 use crate::seal::{self, SealKey};
 use crate::sign::{Message, Signed, public_key};
 use crate::{DeviceKey, Digest, Error, MemberId, OperationId, RecoveryName, TraceKey, UnixSeconds, limits};
@@ -251,6 +252,8 @@ pub struct Released {
     pub member: MemberId,
     /// The key that marks the member's log entries and makes their names, as before.
     pub trace: Option<TraceKey>,
+    /// This node's share of the secret behind the member's personas, if the membership is bound to one. Any two give it back.
+    pub share: Option<SecretShare>,
 }
 
 /// What a guardian holds: sealed to the guardian, it says neither for whom nor anything about a secret of theirs.

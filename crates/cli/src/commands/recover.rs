@@ -273,8 +273,13 @@ async fn finish(context: &Context) -> Result<Exit, Failure> {
         None => None,
     };
     let (_, member) = look(context, &client, &device).await?;
-    let mut facts =
-        json!({ "member": member.member, "recovery": recovery, "grants": member.grants.len(), "shield": member.shield });
+    let personas = match &member.bound {
+        Some(bound) => {
+            crate::commands::persona::keep::restore(context, &client, context.member_key(false)?, &released, bound)?
+        }
+        None => false,
+    };
+    let mut facts = json!({ "member": member.member, "recovery": recovery, "personas": personas, "grants": member.grants.len(), "shield": member.shield });
     if let Some((proof, keeping)) = &kept {
         facts = receipt::with(facts, receipt::facts(proof, keeping));
         facts = receipt::with(facts, json!({ "member": member.member }));
@@ -283,6 +288,9 @@ async fn finish(context: &Context) -> Result<Exit, Failure> {
         page.headline(true, "You are yourself again: this device is yours, the old one is nobody's.");
         page.row("member", member.member);
         page.row("your grants", words::counted(member.grants.len() as u64, "waits for you to pick", "wait for you to pick"));
+        if personas {
+            page.row("your personas", "their secret is back: in every context you are who you were");
+        }
         if let Some((proof, keeping)) = &kept {
             receipt::rows(page, proof, keeping);
         }

@@ -10,6 +10,7 @@ use types::message::{
     Action, Event, MemberStatement, PartyStatement, RecordStatement, Request, ShareSample, SignedStatement, Statement,
     VERSION,
 };
+use types::persona::SecretShare;
 use types::recovery::{GuardedStatement, Released};
 use types::sign::Message as _;
 use types::{Digest, NodeId, UnixSeconds, limits, seal};
@@ -108,7 +109,9 @@ async fn release(
     let judged = State::of(core, rules).judge(request, None, Shields::Known, statement.at).await?;
     let row = judged.concerned.ok_or(Error::UnknownMember)?;
     let (_, key) = core.store.recovery(recovery).await?.ok_or(Error::UnknownMember)?;
-    let released = Released { member: row.member, trace: row.trace };
+    let binding = core.store.binding(&row.member).await?;
+    let share = binding.map(|binding| SecretShare(binding.share.to_bytes()));
+    let released = Released { member: row.member, trace: row.trace, share };
     Ok((Statement { released: Some(released), ..statement }, Some(key)))
 }
 

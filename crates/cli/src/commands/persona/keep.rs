@@ -192,6 +192,36 @@ pub(crate) async fn in_passing(context: &Context, client: &NativeClient, key: Me
     }
 }
 
+/// On the device of a member who recovered: the secret behind their personas comes back from two nodes' shares. Which personas there
+/// were, only the lost device knew; the same context gives the same persona. Returns whether there is a wallet with the secret now.
+pub(crate) fn restore(
+    context: &Context,
+    client: &NativeClient,
+    key: MemberKey,
+    released: &[(types::NodeId, types::recovery::Released)],
+    bound: &Digest,
+) -> Result<bool, Failure> {
+    let (commons, now) = (client.commons().digest(), client.platform().now());
+    let secret = match client::personas::restore(released, bound) {
+        Ok(secret) => secret,
+        Err(error) => {
+            context
+                .out
+                .warn(&format!("your personas' secret did not come back: {error}. Run this again when all nodes answer"));
+            return Ok(false);
+        }
+    };
+    if let Some(purse) = Purse::open(context, key.clone(), commons, now)?
+        && purse.wallet.secret()? == secret
+    {
+        return Ok(true);
+    }
+    let mut wallet = Wallet::new(commons, &secret);
+    wallet.set_bound();
+    Purse { key, commons, wallet }.save(context)?;
+    Ok(true)
+}
+
 /// After a withdrawal: if nothing is left of the membership, the nodes have erased the binding. The secret stays on this machine, so that
 /// who enrols again is the same person everywhere; with `forget`, that goes as well.
 pub(crate) async fn left(

@@ -204,6 +204,12 @@ pub enum Error {
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up")]
     Http,
+    /// A place on the web, no node, did not do what was asked.
+    #[error("the other side did not go along: {what}; begin again on its page, and tell its people if it stays so")]
+    Web {
+        /// What is wrong.
+        what: String,
+    },
 }
 
 /// A node that sent something no honest node sends.

@@ -35,6 +35,8 @@ mod session;
 mod tally;
 pub mod transport;
 pub mod wallet;
+#[cfg(feature = "native")]
+pub mod web;
 
 pub use adoption::Adoption;
 pub use error::{Complaint, Error, Fault};

@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Party(party::Party),
     /// Be somebody else in every place: one person, once, unlinkable
     Persona(persona::Persona),
+    /// Sign in to a web site that asks for one person, once
+    SignIn(persona::SignIn),
     /// As a verifier: say who asks whom for what
     Context(persona::ContextArgs),
     /// As a verifier: a challenge for a persona to answer

@@ -199,6 +199,22 @@ pub(crate) struct Renew {
     pub(crate) watch: bool,
 }
 
+/// `commons sign-in`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons sign-in https://id.example/sign-in/4f0c/request     the address on the sign-in page, also in its QR code
+
+You see who asks and what they learn before anything is shown. No node is asked: none learns where you sign in.")]
+pub(crate) struct SignIn {
+    /// The address that the sign-in page shows
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// `commons context`.
 #[derive(Debug, Args)]
 pub(crate) struct ContextArgs {

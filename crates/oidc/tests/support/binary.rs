@@ -28,22 +28,17 @@ pub(crate) fn write_roster(dir: &Path, seed: u64) -> Commons {
     let mut text = format!("version = {}\ncommons = \"River valley\"\nthrow_away = true\n", types::roster::VERSION);
     for (id, key) in (1..).zip(&keys) {
         let (signing, log, seal, tls) = (hex_of(10 + id), hex_of(20 + id), hex_of(30 + id), hex_of(40 + id));
+        let issuer = hex::encode(key.public().0);
         text += &format!(
             "[[nodes]]\nid = {id}\noperator = \"operator {id}\"\nurl = \"https://node{id}.example\"\n\
              peer_address = \"node{id}.example:9443\"\nsigning_key = \"{signing}\"\nlog_key = \"{log}\"\n\
-             seal_key = \"{seal}\"\ntls_key = \"{tls}\"\n"
+             seal_key = \"{seal}\"\ntls_key = \"{tls}\"\nissuer_key = \"{issuer}\"\n"
         );
-        if types::roster::VERSION > 2 {
-            text += &format!("issuer_key = \"{}\"\n", hex::encode(key.public().0));
-        }
     }
     let profile: toml::Table = include_str!("../../../../profiles/face-512.toml").parse().unwrap();
     let profiles = toml::Table::from_iter([("profiles".to_owned(), vec![profile].into())]);
     text += &toml::to_string(&profiles).unwrap();
     std::fs::write(dir.join("roster.toml"), &text).unwrap();
-    let public: Vec<String> = keys.iter().map(|key| format!("\"{}\"", hex::encode(key.public().0))).collect();
-    let issuers = format!("keys = [{}]\n[epochs]\nlength_s = 86400\ngrace_s = 21600\n", public.join(", "));
-    std::fs::write(dir.join("issuers.toml"), issuers).unwrap();
     let roster = types::roster::Roster::from_toml(&text).unwrap();
     Commons::of(seed, roster.digest(), credential::Epochs::DAILY)
 }

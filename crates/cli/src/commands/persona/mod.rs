@@ -4,6 +4,7 @@ pub(crate) mod keep;
 mod prove;
 mod reveal;
 mod show;
+mod sign_in;
 
 use client::Platform as _;
 use credential::glyph::Glyph;
@@ -19,6 +20,7 @@ use keep::{Done, Purse};
 
 pub(crate) use reveal::key as reveal_key;
 pub(crate) use show::{facts, rows};
+pub(crate) use sign_in::run as sign_in;
 
 pub(crate) async fn run(context: &Context, command: PersonaCommand) -> Result<Exit, Failure> {
     match command {

@@ -69,7 +69,7 @@ pub(super) fn given_up() -> Failure {
 }
 
 /// Credentials that are too old are renewed at another moment than that of a presentation.
-fn stale(error: &credential::Error) -> Option<Failure> {
+pub(super) fn stale(error: &credential::Error) -> Option<Failure> {
     let credential::Error::TooFewCredentials { .. } = error else { return None };
     let what = "your credentials are not of this time, and two nodes' are needed";
     let hint =

@@ -312,7 +312,8 @@ mod tests {
 
     fn page(config: &PageConfig) -> Page {
         let profiles = Vec::new();
-        let roster = Roster { version: 2, commons: "here".to_owned(), throw_away: true, nodes: Vec::new(), profiles };
+        let (version, epochs) = (types::roster::VERSION, types::Epochs::DAILY);
+        let roster = Roster { version, commons: "here".to_owned(), throw_away: true, epochs, nodes: Vec::new(), profiles };
         Page::open(config, &roster).unwrap()
     }
 

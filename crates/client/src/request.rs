@@ -264,6 +264,7 @@ pub(crate) fn prepare_as(
 }
 
 /// What is sealed to each node beside the request.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and nearly always the larger one")]
 enum Parcels {
     /// A template's shares.
     Template([SharePackage; 3]),

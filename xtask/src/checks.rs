@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::programs::{cargo, output, run, run_lines, run_through, works};
-use crate::{assets, layers, peers, root, web};
+use crate::{assets, layers, peers, root};
 
 /// The version that CI installs when there is none.
 const CARGO_DENY: &str = "0.20";
@@ -203,23 +203,11 @@ fn demo_smoke() -> Result<()> {
     Ok(())
 }
 
-/// The page's tests; a machine that cannot have a browser runs the others, and says so loudly.
-fn web_test() -> Result<()> {
-    match web::chromium() {
-        Ok(_) => web::test(),
-        Err(error) => {
-            eprintln!("x web-test: THE PAGE WAS NOT TESTED: {error:#}");
-            Ok(())
-        }
-    }
-}
-
 /// What continuous integration runs.
 pub(crate) fn ci(tested: bool) -> Result<()> {
-    let steps: [(&str, &dyn Fn() -> Result<()>); 9] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("test", &|| if tested { Ok(()) } else { test(&[]) }),
         ("demo", &demo_smoke),
-        ("web-test", &web_test),
         ("fmt", &|| format(true)),
         ("lint", &lint),
         ("doc", &doc),

@@ -12,8 +12,8 @@ use types::sign::Signed;
 use types::{NodeId, OperationId, ProfileId};
 
 pub mod log;
-pub mod recovery;
 pub mod personas;
+pub mod recovery;
 pub mod rules;
 mod seeds;
 pub mod web;

@@ -104,7 +104,11 @@ pub(super) fn statements() -> Vec<Vec<u8>> {
             ask: None,
             events: Vec::new(),
             guarded: Some(guarded()),
-            released: Some(Released { member: MemberId([1; 16]), trace: Some(TraceKey::from_random([2; 32])), share: Some(SecretShare([3; 65])) }),
+            released: Some(Released {
+                member: MemberId([1; 16]),
+                trace: Some(TraceKey::from_random([2; 32])),
+                share: Some(SecretShare([3; 65])),
+            }),
             replaced: Some(7),
             issued: Some(Issued { epoch: Epoch(20_000), attributes: vec![0; 4], signature: [7; 80] }),
         };

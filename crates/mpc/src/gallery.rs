@@ -107,6 +107,17 @@ impl Gallery {
         self.blocks.truncate(blocks.max(self.len.div_ceil(self.block_records)));
     }
 
+    /// Exchanges the bytes of all records with those of `other`; which slots count stays as it is in both.
+    ///
+    /// # Panics
+    /// If `other` has records of another length or in other blocks, or too few blocks: errors of the caller.
+    pub fn exchange_blocks(&mut self, other: &mut Self) {
+        assert!(self.layout == other.layout && self.block_records == other.block_records, "galleries are of one layout");
+        let fits = |gallery: &Self, blocks: &[Block]| gallery.len.div_ceil(gallery.block_records) <= blocks.len();
+        assert!(fits(self, &other.blocks) && fits(other, &self.blocks), "every slot lies in a block");
+        std::mem::swap(&mut self.blocks, &mut other.blocks);
+    }
+
     /// Blocks in memory or lent.
     pub fn blocks(&self) -> usize {
         self.blocks.len()
@@ -335,6 +346,23 @@ mod tests {
             assert_eq!(gallery.record(slot), record(slot as usize, 66));
         }
         assert_eq!(gallery.push(&record(40, 66)), 40);
+    }
+
+    #[test]
+    fn galleries_exchange_their_bytes_and_keep_their_slots() {
+        let layout = Layout::new(66);
+        let view = |seed: usize| {
+            let mut view = Gallery::view(66, 64);
+            let mut lines = vec![Line::ZERO; layout.lines(64)];
+            (0..64).for_each(|place| layout.write(&mut lines, place, &record(seed + place, 66)));
+            view.lend(Kept(lines));
+            view
+        };
+        let (mut one, mut other) = (view(0), view(1000));
+        one.admit(5);
+        one.exchange_blocks(&mut other);
+        assert_eq!((one.len(), one.active(), one.record(5)), (6, 1, record(1005, 66)));
+        assert!(other.is_empty() && other.blocks() == 1);
     }
 
     /// A block that tests keep for a view.

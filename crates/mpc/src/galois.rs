@@ -98,12 +98,49 @@ impl Conversion {
     }
 }
 
+/// A linear map of packed pairs of a record: multiplication by one element of the ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Factor(Matrix);
+
+impl Factor {
+    /// By the evaluation point of `node`: what a refresh adds to its share is the polynomial r X there.
+    pub(crate) fn point(node: NodeId) -> Self {
+        Self(point(node.index()).matrix())
+    }
+    /// By l_a(a_t), with which the share of node a enters that of the lost node t, when the third node is the other helper:
+    /// the polynomial of degree 1 through both, at the point of t.
+    pub(crate) fn rebuild(helper: NodeId, lost: NodeId) -> Self {
+        let other = if helper.next() == lost { helper.prev() } else { helper.next() };
+        let [here, there, target] = [helper, other, lost].map(|node| point(node.index()));
+        Self(target.sub(there).mul(here.sub(there).inverse()).matrix())
+    }
+    /// Adds the product of each pair of `other` to the pair of `values` in its place.
+    pub(crate) fn add_to(&self, values: &mut [u16], other: &[u16]) {
+        let [[aa, ab], [ba, bb]] = self.0;
+        for ([a, b], [c, d]) in values.as_chunks_mut::<2>().0.iter_mut().zip(other.as_chunks::<2>().0) {
+            *a = a.wrapping_add(aa.wrapping_mul(*c)).wrapping_add(ab.wrapping_mul(*d));
+            *b = b.wrapping_add(ba.wrapping_mul(*c)).wrapping_add(bb.wrapping_mul(*d));
+        }
+    }
+}
+
 /// f_i(a_i) and f_{i+1}(a_i) of node i: its share is Y_i = x_i f_i(a_i) + x_{i+1} f_{i+1}(a_i), where f_j(X) = 1 - X / a_{e(j)}
 /// is 1 at 0 and 0 at the point of e(j), the node that lacks x_j.
 fn shamir(node: NodeId) -> [Element; 2] {
     let here = point(node.index());
     // x_j is held by nodes j and j - 1, so j + 1 lacks it: x_i is lacking at i + 1, x_{i+1} at i + 2.
     [node.next(), node.prev()].map(|lacking| Element::ONE.sub(here.mul(point(lacking.index()).inverse())))
+}
+
+/// What two nodes' shares of a vector give together: the polynomial of degree 1 through both, at 0.
+#[cfg(test)]
+pub(crate) fn combine(one: (NodeId, &[u16]), other: (NodeId, &[u16])) -> Vec<u16> {
+    let (p, q) = (point(one.0.index()), point(other.0.index()));
+    let at = |p: Element, q: Element| Factor(q.mul(q.sub(p).inverse()).matrix());
+    let mut sum = vec![0; one.1.len()];
+    at(p, q).add_to(&mut sum, one.1);
+    at(q, p).add_to(&mut sum, other.1);
+    sum
 }
 
 /// The Lagrange coefficient of `node` at 0 for polynomials of degree 2 through all three points.

@@ -39,6 +39,8 @@ struct SearchSource<G> {
     gallery: G,
     rows: ProbeRows,
     operations: usize,
+    /// A slot with which no probe is compared.
+    except: Option<u32>,
     /// Comparisons of a wave.
     wave: usize,
     next_slot: usize,
@@ -58,7 +60,8 @@ impl<G: Deref<Target = Gallery> + Sync> Search<G> {
     ) -> Result<Self, Error> {
         expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
         let rows = ProbeRows::new(keys.node(), matching, 0, probes)?;
-        let source = SearchSource { gallery, rows, operations: probes.len(), wave: CHUNK_COMPARISONS, next_slot: 0 };
+        let (operations, except) = (probes.len(), None);
+        let source = SearchSource { gallery, rows, operations, except, wave: CHUNK_COMPARISONS, next_slot: 0 };
         Ok(Self(Engine::new(keys, adder, source)))
     }
 
@@ -66,6 +69,14 @@ impl<G: Deref<Target = Gallery> + Sync> Search<G> {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.0.set_threads(threads);
+        self
+    }
+
+    /// Leaves one slot out, as if it were masked: that of the record which a probe is to replace. All three nodes must choose
+    /// alike.
+    #[must_use]
+    pub fn except(mut self, slot: u32) -> Self {
+        self.0.source_mut().except = Some(slot);
         self
     }
 
@@ -115,7 +126,13 @@ impl<G: Deref<Target = Gallery> + Sync> SearchSource<G> {
         let words = slots.len().div_ceil(64);
         let usable = self.gallery.usable_words().get(slots.start / 64..slots.start / 64 + words).unwrap_or_default();
         let operation_of_row = Arc::clone(&self.rows.operation_of_row);
-        let mask = LaneMask::Shared(usable.to_vec());
+        let mut usable = usable.to_vec();
+        let place =
+            self.except.and_then(|slot| (slot as usize).checked_sub(slots.start)).filter(|place| *place < slots.len());
+        if let Some((word, bit)) = place.and_then(|place| Some((usable.get_mut(place / 64)?, place % 64))) {
+            *word &= !(1 << bit);
+        }
+        let mask = LaneMask::Shared(usable);
         Chunk {
             layout: Layout { words, first_row: 0, operation_of_row, mask, inverted: true },
             replicated: None,

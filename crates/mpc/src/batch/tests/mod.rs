@@ -262,3 +262,23 @@ fn arguments_of_another_profile_are_refused() {
         assert_eq!(error, Some(Error::NoSuchSlot { slot: slot as usize }));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Everybody's own template, searched without their own slot, finds exactly the others that match.
+    #[test]
+    fn a_search_may_leave_one_slot_out(seed: u8, count in 1usize..150, own in 0usize..150) {
+        let (matching, own) = (embedding(64), own % count);
+        let people = faces(64, count, seed);
+        let galleries = Shared::new(&matching, &people).galleries(&matching, &[]).map(std::sync::Arc::new);
+        let probe = Shared::new(&matching, &people[own..=own]);
+        let matches = |slot: usize| plaintext_scores(&people[own], &people[slot], &matching)[0] >= 0;
+        let parties = each(|n, keys| {
+            let search = Search::new(keys, &matching, std::sync::Arc::clone(&galleries[n]), &probe.probes(n), Adder::Ripple);
+            search.unwrap().except(own as u32).with_wave(64)
+        });
+        let expected = (0..count).any(|slot| slot != own && matches(slot));
+        prop_assert_eq!(agreed(run_local(parties, Schedule::LockStep).unwrap()), vec![expected]);
+    }
+}

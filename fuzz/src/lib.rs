@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 /// Every decoder of bytes from outside.
-pub const TARGETS: [Target; 37] = [
+pub const TARGETS: [Target; 38] = [
     Target { name: "request", run: request, seeds: seeds::requests, smoke: 100_000 },
     Target { name: "certificate", run: certificate, seeds: seeds::certificates, smoke: 100_000 },
     Target { name: "statement", run: statement, seeds: seeds::statements, smoke: 100_000 },
@@ -47,6 +47,7 @@ pub const TARGETS: [Target; 37] = [
     Target { name: "peer_frame", run: peer_frame, seeds: seeds::peer_frames, smoke: 50_000 },
     Target { name: "control_message", run: control_message, seeds: seeds::control_messages, smoke: 100_000 },
     Target { name: "segment", run: segment, seeds: seeds::segments, smoke: 300 },
+    Target { name: "handover_manifest", run: handover_manifest, seeds: seeds::manifests, smoke: 50_000 },
     Target { name: "log_entry", run: log::log_entry, seeds: log::entries, smoke: 100_000 },
     Target { name: "signed_note", run: log::signed_note, seeds: log::notes, smoke: 20_000 },
     Target { name: "add_checkpoint", run: log::add_checkpoint, seeds: log::requests, smoke: 20_000 },
@@ -88,6 +89,13 @@ pub fn request(bytes: &[u8]) {
 pub fn certificate(bytes: &[u8]) {
     if let Ok(certificate) = Certificate::from_bytes(bytes) {
         one_encoding(bytes, &certificate.to_bytes());
+    }
+}
+
+/// What a remaining node states of what it hands to a new one.
+pub fn handover_manifest(bytes: &[u8]) {
+    if let Ok(signed) = Signed::<node::store::handover::Manifest>::from_bytes(bytes) {
+        one_encoding(bytes, &signed.to_bytes());
     }
 }
 
@@ -214,7 +222,7 @@ pub fn segment(bytes: &[u8]) {
     }
     let slots = Slots { len: 2, ..Slots::default() };
     let (id, known) = (profile.id.clone(), [(profile.id.clone(), slots)].into());
-    if let Ok(segments) = Segments::open(folder.path(), NodeId::ALL[0], &[profile], &known) {
+    if let Ok(segments) = Segments::open(folder.path(), NodeId::ALL[0], &[profile], 0, &known) {
         // What is accepted at the start is whole.
         for slot in 0..2 {
             let share = segments.read(&ShareRef { profile: id.clone(), slot }).expect("a share that was checked");

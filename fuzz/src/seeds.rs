@@ -33,7 +33,10 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     };
     let actions = [
         Action::Enrol(submission.clone()),
+        Action::Renew(submission.clone()),
         Action::Verify(submission),
+        Action::Refresh { epoch: 7 },
+        Action::Switch { epoch: 7 },
         Action::Status,
         Action::Withdraw { profile: Some(profile_id()) },
         Action::Inspect { reply_key: [8; 32] },
@@ -51,6 +54,24 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     actions.into_iter().map(signed).collect()
 }
 
+pub(super) fn manifests() -> Vec<Vec<u8>> {
+    let manifest = |mask_for_other| node::store::handover::Manifest {
+        succession: Digest([1; 32]),
+        from: NodeId::ALL[1],
+        committed: 7,
+        head: Digest([2; 32]),
+        prepared: Some(Digest([3; 32])),
+        log_size: 9,
+        log_root: Digest([4; 32]),
+        epoch: 1,
+        tables: Digest([5; 32]),
+        shares: vec![(profile_id(), 3)],
+        mask: Digest([6; 32]),
+        mask_for_other,
+    };
+    [None, Some(vec![7; 80])].map(|mask| Signed::new(manifest(mask), &key()).to_bytes()).into()
+}
+
 pub(super) fn certificates() -> Vec<Vec<u8>> {
     let member = MemberId([1; 16]);
     let outcomes = [
@@ -61,6 +82,8 @@ pub(super) fn certificates() -> Vec<Vec<u8>> {
         Outcome::Withdrawn { records: 2 },
         Outcome::RecoveryRefused { fault: RecoveryFault::Altered { approval: 1 } },
         Outcome::Recovered { member, former: public_key(&key()), grants: 1 },
+        Outcome::NotRenewed,
+        Outcome::Refreshed { epoch: 3 },
     ];
     let certificate = |outcome| {
         let (commons, request) = (Digest([1; 32]), Digest([2; 32]));
@@ -158,6 +181,7 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         commons: "a commons".to_owned(),
         throw_away: true,
         epochs: types::Epochs::DAILY,
+        successions: Vec::new(),
         nodes,
         profiles: vec![small_profile()],
     };
@@ -237,6 +261,7 @@ pub(super) fn control_messages() -> Vec<Vec<u8>> {
         ControlMessage::Have { operations: operations.clone() },
         ControlMessage::Dropped { operations: operations.clone(), node: NodeId::ALL[2] },
         ControlMessage::Shields { requests: Vec::new() },
+        ControlMessage::Acts { requests: Vec::new() },
         ControlMessage::Propose(proposal),
         ControlMessage::Refuse { session, missing: operations },
         ControlMessage::Vote { session, batch: Digest([1; 32]), signatures: vec![Signature([2; 64])] },
@@ -262,7 +287,7 @@ pub(super) fn segments() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let profile = small_profile();
     let segments =
-        Segments::open(folder.path(), NodeId::ALL[0], &[profile.clone()], &Default::default()).expect("an empty store");
+        Segments::open(folder.path(), NodeId::ALL[0], &[profile.clone()], 0, &Default::default()).expect("an empty store");
     let share = |byte| NewShare { profile: &profile.id, record: operation(byte), values: &[1, 2, 3, 4] };
     segments.append(&[share(1), share(2)]).expect("two shares");
     let read = |name: &str, len: usize| {

@@ -84,7 +84,7 @@ macro_rules! smoke_tests {
     };
 }
 
-smoke_tests! { request certificate statement share_package roster profile json_body npy index vector picture key_file peer_frame control_message segment
+smoke_tests! { request certificate statement share_package roster profile json_body npy index vector picture key_file peer_frame control_message segment handover_manifest
     log_entry signed_note add_checkpoint witness_reply tile log_policy tlog_proof log_conflict log_evidence monitor_state
     charter_document judged_request receipt guardian_text guarding
     authorize_query proof_request web_token sd_jwt persona escrow wallet

@@ -178,7 +178,19 @@ impl Charter {
     }
 }
 
+/// By the operators in force, or by those before a node was replaced.
 fn check_signatures(signed: &SignedCharter, roster: &Roster) -> Result<(), Error> {
+    let mut checked = check_signatures_by(signed, roster);
+    for count in (0..roster.successions.len()).rev() {
+        if checked.is_ok() {
+            break;
+        }
+        checked = check_signatures_by(signed, &roster.generation(count));
+    }
+    checked
+}
+
+fn check_signatures_by(signed: &SignedCharter, roster: &Roster) -> Result<(), Error> {
     let document = CharterDocument(signed.document.clone());
     for (node, signature) in roster.nodes.iter().zip(&signed.signatures) {
         sign::verify(&document, &node.signing_key, signature).map_err(|_| Error::Signature { node: node.id })?;

@@ -21,7 +21,9 @@ mod witness;
 
 pub use approval::{APPROVAL_BYTES, Approval};
 pub use charter::Charter;
-pub use decide::{AskFacts, AskedFacts, Counts, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide, permits_terms};
+pub use decide::{
+    AskFacts, AskedFacts, Counts, EpochFacts, Facts, GrantFacts, MemberFacts, RecoveryFacts, decide, permits_terms,
+};
 pub use diff::{Change, Effect, diff};
 pub use document::{
     Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Recovery,

@@ -174,6 +174,13 @@ rules! {
     MemberRate = "member-rate", "wait a day: the charter limits how often one member is asked";
     /// Too many asks of this party wait for an answer.
     TooManyAsks = "too-many-asks", "wait until members have answered";
+    // Operators.
+    /// Not signed by a node of the roster.
+    NotAnOperator = "not-an-operator", "run `commons-node refresh` on a node of this commons";
+    /// A refresh is going on.
+    RefreshRunning = "refresh-running", "wait until all nodes have the new shares; `commons-node refresh` shows it";
+    /// Not the epoch that comes next.
+    EpochUnknown = "epoch-unknown", "name the epoch after the present one";
     // The rules themselves.
     /// The charter brought is not the next one.
     CharterInvalid = "charter-invalid", "correct the charter and have all three operators sign it";
@@ -206,6 +213,8 @@ pub enum Permit {
     },
     /// Compare with the member's own record.
     Verify,
+    /// Compare with the member's own record, then with everybody else's; replace the record if it matches the one and no other.
+    Renew,
     /// Erase.
     Withdraw,
     /// Tell the asking device what it asks about itself.
@@ -312,4 +321,14 @@ pub enum Permit {
     Bind,
     /// Sign for this member and the epoch asked for.
     Issue,
+    /// Renew all stored shares, while service goes on.
+    BeginRefresh {
+        /// The epoch that they will be of.
+        epoch: u64,
+    },
+    /// Use the renewed shares from the next batch on, and erase those before.
+    EndRefresh {
+        /// The epoch that they are of.
+        epoch: u64,
+    },
 }

@@ -68,6 +68,18 @@ impl Context {
         Ok(with_capture(roster))
     }
 
+    /// Writes another text where the trusted roster lies: whole, or not at all.
+    pub(crate) fn replace_roster(&self, text: &str) -> Result<(), Failure> {
+        let dev = self.home.dev_roster();
+        let path = self.roster.as_ref().unwrap_or(&dev);
+        let beside = path.with_extension("new");
+        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+        written.map_err(|error| {
+            Failure::input(format!("the roster cannot be written: {error}"), "check the directory's permissions")
+                .about(path.display())
+        })
+    }
+
     /// A client of the commons.
     pub(crate) fn client(&self) -> Result<NativeClient, Failure> {
         Ok(NativeClient::connect(self.roster()?)?)

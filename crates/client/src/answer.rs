@@ -135,6 +135,7 @@ pub(crate) fn fits(request: &Request, outcome: &Outcome, subject: Option<Subject
     match &request.action {
         Action::Enrol(_) => matches!(outcome, Outcome::Enrolled { .. } | Outcome::Duplicate | Outcome::InvalidTemplate),
         Action::Verify(_) => matches!(outcome, Outcome::Verified { .. } | Outcome::InvalidTemplate),
+        Action::Renew(_) => matches!(outcome, Outcome::Renewed | Outcome::NotRenewed | Outcome::InvalidTemplate),
         Action::Withdraw { .. } => matches!(outcome, Outcome::Withdrawn { .. }),
         Action::Grant(_) => *outcome == Outcome::Granted,
         Action::Narrow(narrowing) => *outcome == Outcome::Narrowed { grant: narrowing.grant },
@@ -167,6 +168,8 @@ pub(crate) fn fits(request: &Request, outcome: &Outcome, subject: Option<Subject
         Action::FinishRecovery { .. } => matches!(outcome, Outcome::Recovered { former, .. } if *former != request.device),
         Action::Recovery { .. } | Action::Release { .. } => false,
         Action::Bind(binding) => *outcome == Outcome::Bound { commitment: binding.commitment },
+        Action::Refresh { epoch } => *outcome == (Outcome::RefreshBegun { epoch: *epoch }),
+        Action::Switch { epoch } => *outcome == (Outcome::Refreshed { epoch: *epoch }),
         Action::Status
         | Action::Inspect { .. }
         | Action::Outcome { .. }

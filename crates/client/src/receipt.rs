@@ -236,6 +236,7 @@ pub fn kind_of(action: &Action) -> Kind {
     match action {
         Action::Enrol(_) => Kind::Enrolment,
         Action::Verify(_) => Kind::Verification,
+        Action::Renew(_) => Kind::Renewal,
         Action::Use(_) => Kind::Use,
         Action::Withdraw { .. } => Kind::Withdrawal,
         Action::Grant(_) => Kind::Grant,
@@ -247,9 +248,12 @@ pub fn kind_of(action: &Action) -> Kind {
         Action::Charter(_) => Kind::Charter,
         Action::SetGuardians(_) => Kind::Guardians,
         Action::StartRecovery(_) | Action::VetoRecovery { .. } | Action::FinishRecovery { .. } => Kind::Recovery,
-        Action::Recovery { .. } | Action::Release { .. } => Kind::Administrative,
         Action::Bind(_) => Kind::Binding,
-        Action::Status
+        Action::Refresh { .. }
+        | Action::Switch { .. }
+        | Action::Recovery { .. }
+        | Action::Release { .. }
+        | Action::Status
         | Action::Inspect { .. }
         | Action::Outcome { .. }
         | Action::See { .. }
@@ -280,12 +284,21 @@ pub(crate) fn check_log(
     let prove = |(node, text): (NodeId, &String)| {
         let wrong = |source| Error::Log { node, source };
         let proof = TlogProof::parse(text.as_bytes()).map_err(wrong)?;
-        let policy = policy(roster, node)?;
-        let accepted = proof.verify(&leaf, &policy).map_err(wrong)?;
         if proof.index != index {
             return Err(Error::NotLogged { node, index, reason: "the proof is for another place in the log" });
         }
-        Ok((accepted.checkpoint.size, accepted.cosigned))
+        // By the keys in force, or by those before a node was replaced: the proof is as old as the receipt.
+        let mut checked = Err(Error::NotLogged { node, index, reason: "the roster lists no nodes" });
+        for count in (0..=roster.successions.len()).rev() {
+            let policy = policy(&roster.generation(count), node)?;
+            let accepted = proof.verify(&leaf, &policy).map(|accepted| (accepted.checkpoint.size, accepted.cosigned));
+            match accepted.map_err(wrong) {
+                Ok(accepted) => return Ok(accepted),
+                Err(error) if count == roster.successions.len() => checked = Err(error),
+                Err(_) => {}
+            }
+        }
+        checked
     };
     let [one, two, three] = NodeId::ALL;
     let [a, b, c] = &log.proofs;

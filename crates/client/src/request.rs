@@ -66,6 +66,8 @@ pub enum Question<'a> {
     Enrol(Sample<'a>),
     /// Compare this template with the member's own record.
     Verify(Sample<'a>),
+    /// Replace the member's own record of this profile by this template.
+    Renew(Sample<'a>),
     /// What do the nodes know of me?
     Status,
     /// Erase one record, or all.
@@ -136,9 +138,13 @@ impl Question<'_> {
     /// Whether what is signed names a charter, so that the one in force must be known first.
     pub fn names_charter(&self) -> bool {
         match self {
-            Self::Enrol(_) | Self::Verify(_) | Self::Grant(_) | Self::Approve(..) | Self::Refuse(_) | Self::Ask { .. } => {
-                true
-            }
+            Self::Enrol(_)
+            | Self::Verify(_)
+            | Self::Renew(_)
+            | Self::Grant(_)
+            | Self::Approve(..)
+            | Self::Refuse(_)
+            | Self::Ask { .. } => true,
             Self::Use { sample, .. } | Self::StartRecovery(_, _, sample) => sample.is_some(),
             _ => false,
         }
@@ -299,6 +305,7 @@ impl Draft<'_> {
         Ok(match question {
             Question::Enrol(sample) => (Call::Enrol, Action::Enrol(self.submit(&sample, Purpose::deduplication())?)),
             Question::Verify(sample) => (Call::Verify, Action::Verify(self.submit(&sample, Purpose::verification())?)),
+            Question::Renew(sample) => (Call::Renew, Action::Renew(self.submit(&sample, Purpose::deduplication())?)),
             Question::Status => (Call::Status, Action::Status),
             Question::Withdraw(profile) => {
                 if let Some(id) = &profile {

@@ -27,6 +27,8 @@ pub enum Call {
     Inspect,
     /// `POST /v1/grants`
     Grant,
+    /// `POST /v1/renewals`
+    Renew,
     /// `POST /v1/narrowings`
     Narrow,
     /// `POST /v1/revocations`
@@ -82,6 +84,7 @@ impl Call {
             Self::Status => "/v1/status",
             Self::Inspect => "/v1/inspections",
             Self::Grant => "/v1/grants",
+            Self::Renew => "/v1/renewals",
             Self::Narrow => "/v1/narrowings",
             Self::Revoke => "/v1/revocations",
             Self::Ask => "/v1/asks",

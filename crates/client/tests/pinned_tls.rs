@@ -44,6 +44,7 @@ fn roster(url: &str, tls_key: Digest) -> Roster {
         epochs: types::Epochs::DAILY,
         nodes,
         profiles,
+        successions: Vec::new(),
     }
 }
 

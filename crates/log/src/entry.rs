@@ -71,11 +71,13 @@ pub enum Kind {
     Recovery,
     /// A member bound their membership to the secret behind their personas.
     Binding,
+    /// A member's record was compared with a newer sample, and that with everybody else's, to replace it.
+    Renewal,
 }
 
 impl Kind {
     /// All of them, in the order of their encoding.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Enrolment,
         Self::Verification,
         Self::Use,
@@ -91,6 +93,7 @@ impl Kind {
         Self::Guardians,
         Self::Recovery,
         Self::Binding,
+        Self::Renewal,
     ];
 
     /// Plain name, for reports.
@@ -111,6 +114,7 @@ impl Kind {
             Self::Guardians => "guardians",
             Self::Recovery => "recovery",
             Self::Binding => "binding",
+            Self::Renewal => "renewal",
         }
     }
 }

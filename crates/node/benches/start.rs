@@ -137,6 +137,7 @@ fn roster() -> Roster {
         commons: "bench".to_owned(),
         throw_away: true,
         epochs: types::Epochs::DAILY,
+        successions: Vec::new(),
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
     }

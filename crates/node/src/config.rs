@@ -49,6 +49,8 @@ pub struct NodeConfig {
     pub peer: PeerConfig,
     /// How long operations wait.
     pub patience: PatienceConfig,
+    /// Renewal of the stored shares.
+    pub refresh: RefreshConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -184,6 +186,21 @@ pub struct PatienceConfig {
     pub proposal_ms: u64,
     pub attempts: u32,
     pub attempt_interval_ms: u64,
+}
+
+/// `[refresh]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file explains each name")]
+pub struct RefreshConfig {
+    pub every_hours: u32,
+}
+
+impl RefreshConfig {
+    /// How often; absent when an operator's word alone begins one.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        (self.every_hours > 0).then(|| Duration::from_secs(3600 * u64::from(self.every_hours)))
+    }
 }
 
 /// `[log]`; see the reference file.

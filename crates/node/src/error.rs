@@ -119,7 +119,9 @@ pub enum Error {
         node: NodeId,
     },
     /// This node's directory is older than that of another.
-    #[error("this node's data is older than that of node {node}; its operator must restore the newest data directory")]
+    #[error(
+        "this node's data is older than that of node {node}; its operator must restore the newest data directory, or rebuild the node (`commons-node rebuild`)"
+    )]
     OutOfDate {
         /// The other node.
         node: NodeId,
@@ -159,6 +161,20 @@ pub enum Error {
     /// Not decided in time, or not known to be decided.
     #[error("the operation is not decided yet; ask for its outcome, and do not assume that it failed")]
     InDoubt,
+    /// A lost node cannot be rebuilt like this.
+    #[error("the handover to the new node: {what}")]
+    Handover {
+        /// What does not fit, and what to do.
+        what: String,
+    },
+    /// The operator's own node did not do what it was asked.
+    #[error("the node at {url}: {what}")]
+    OwnNode {
+        /// Where it was asked.
+        url: String,
+        /// What it said, or that it said nothing.
+        what: String,
+    },
     /// The node is stopping or had to stop.
     #[error("this node has stopped serving; its operator finds the reason in the log")]
     Stopped,
@@ -222,7 +238,7 @@ pub enum Error {
         known: u16,
     },
     /// A file is damaged where it must not be.
-    #[error("{} is damaged ({what}); restore this node's directory from its newest backup or rebuild the node", .path.display())]
+    #[error("{} is damaged ({what}); restore this node's directory from its newest backup, or rebuild the node (`commons-node rebuild`)", .path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -355,6 +371,8 @@ impl Error {
             Self::NotEverywhere { .. } => "not-everywhere",
             Self::Aborted { .. } => "aborted",
             Self::InDoubt => "in-doubt",
+            Self::Handover { .. } => "handover",
+            Self::OwnNode { .. } => "own-node",
             Self::Stopped => "stopped",
             Self::NoStore { .. } => "no-store",
             Self::StoreExists { .. } => "store-exists",
@@ -413,6 +431,8 @@ impl Error {
             | Self::LogStopped { .. }
             | Self::LogConflict { .. }
             | Self::StorageFull
+            | Self::Handover { .. }
+            | Self::OwnNode { .. }
             | Self::Stopped => Kind::Unavailable,
             Self::InDoubt => Kind::Timeout,
             _ => Kind::Internal,

@@ -11,6 +11,7 @@ mod error;
 pub mod http;
 pub mod identity;
 pub mod metrics;
+pub mod operator;
 pub mod peer;
 pub mod run;
 pub mod store;

@@ -54,6 +54,25 @@ enum Command {
     Roster(MakeRoster),
     /// Serve until SIGTERM or SIGINT
     Run(Configured),
+    /// Have all three nodes renew their stored shares, while they go on serving
+    ///
+    /// Asks this node, which must be running, and with it the two others. Shares stolen before and shares stolen after do not
+    /// combine. Returns when all nodes use the new shares and erase the old ones.
+    Refresh(Refresh),
+    /// Put a new node in the place of a lost one: a roster that the two remaining nodes sign
+    ///
+    /// On the first remaining node with the new node's card; on the second with the file that the first printed. Neither changes
+    /// anything but the roster on standard output.
+    Succeed(Succeed),
+    /// On a remaining node, stopped: write the file that the new node needs of it
+    ///
+    /// The file is sealed to the new node, and holds no share that says anything without the other remaining node's file.
+    Handover(GiveOver),
+    /// On the new node: become the lost one, out of the files of the two remaining nodes
+    ///
+    /// May be repeated until it succeeds. Then start all three with the new roster, and run `commons-node refresh`: the lost node's
+    /// shares are worth nothing after it.
+    Rebuild(Rebuild),
     /// Check configuration, keys, roster and data, and say what was found; starts and changes nothing
     ///
     /// Reads every stored share of a node that is not running, and its checksum.
@@ -129,6 +148,48 @@ struct Configured {
 }
 
 #[derive(Args)]
+struct Refresh {
+    #[command(flatten)]
+    configured: Configured,
+    /// Return when it has begun
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Args)]
+struct Succeed {
+    #[command(flatten)]
+    configured: Configured,
+    /// Card of the new node, made by `commons-node init` with the lost node's number
+    #[arg(long, value_name = "FILE", conflicts_with = "sign", required_unless_present = "sign")]
+    card: Option<PathBuf>,
+    /// Roster that the other remaining node printed, to sign it too
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct GiveOver {
+    #[command(flatten)]
+    configured: Configured,
+    /// The other remaining node's file, if it was written before, or its first 64 kB
+    #[arg(long, value_name = "FILE")]
+    with: Option<PathBuf>,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct Rebuild {
+    #[command(flatten)]
+    configured: Configured,
+    /// The files of the two remaining nodes
+    #[arg(value_name = "FILE", num_args = 2, required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Args)]
 struct Fsck {
     #[command(flatten)]
     configured: Configured,
@@ -164,6 +225,10 @@ async fn obey(command: Command, json: bool) -> Result<(), Error> {
         Command::Init(init) => create(init, json).await,
         Command::Roster(roster) => print_roster(&roster, json),
         Command::Check(configured) => check(&configured, json).await,
+        Command::Refresh(refresh) => renew_shares(&refresh, json).await,
+        Command::Succeed(succeed) => print_succession(&succeed, json).await,
+        Command::Handover(give) => hand_over(&give, json).await,
+        Command::Rebuild(rebuild) => rebuild_node(&rebuild, json).await,
         Command::Fsck(fsck) => check_directory(&fsck, json).await,
         Command::Charter(CharterCommand::Sign(sign)) => sign_charter(&sign, json),
         Command::Run(configured) => {
@@ -197,7 +262,7 @@ fn print_roster(make: &MakeRoster, json: bool) -> Result<(), Error> {
     nodes.sort_by_key(|node| node.id);
     let profiles = make.profiles.iter().map(|path| read_profile(path)).collect::<Result<Vec<_>, _>>()?;
     let (version, commons, epochs) = (types::roster::VERSION, make.commons.clone(), types::Epochs::of(make.epoch));
-    let roster = Roster { version, commons, throw_away: false, epochs, nodes, profiles };
+    let roster = Roster { version, commons, throw_away: false, epochs, nodes, profiles, successions: Vec::new() };
     roster.check()?;
     if json {
         return print_json(&json!({ "digest": roster.digest(), "roster": roster }));
@@ -228,6 +293,8 @@ async fn check(configured: &Configured, json: bool) -> Result<(), Error> {
             "kernel": kernel,
             "config": config,
             "batch": data.chain.committed,
+            "epoch": data.epoch.present,
+            "refreshing": data.epoch.coming.is_some(),
             "records": data.records.iter().map(|(profile, count)| (profile.to_string(), *count)).collect::<BTreeMap<_, _>>(),
             "shares_verified": data.verified,
             "peers": others.iter().map(|n| json!({ "node": n.id, "peer_address": n.peer_address })).collect::<Vec<_>>(),
@@ -249,6 +316,12 @@ async fn check(configured: &Configured, json: bool) -> Result<(), Error> {
         text += &format!("  records   {count} of {profile}\n");
     }
     text += &format!("  batch     {}\n", data.chain.committed);
+    text += &match data.epoch.coming {
+        None => format!("  epoch     {}\n", data.epoch.present),
+        Some(coming) => {
+            format!("  epoch     {}, and the shares are being renewed to {}\n", data.epoch.present, coming.epoch)
+        }
+    };
     text += match data.verified {
         true => "  shares    every stored share is whole\n",
         false => "  shares    not read: the node is running, and has read them at its start\n",
@@ -257,6 +330,97 @@ async fn check(configured: &Configured, json: bool) -> Result<(), Error> {
         text += &format!("  node {}    {} ({})\n", node.id, node.peer_address, node.operator);
     }
     print(&(text + "All is well. Start it with `commons-node run`.\n"))
+}
+
+async fn renew_shares(refresh: &Refresh, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(refresh.configured.config.as_deref(), &refresh.configured.overrides)?;
+    let done = node::operator::refresh(&config, !refresh.no_wait).await?;
+    if json {
+        return print_json(&json!({ "refresh": done }));
+    }
+    print(&match done.done {
+        true => format!(
+            "All stored shares are of epoch {} now; those before are erased.\nBegun in batch {}, operation {}, and done after {} ms.\n",
+            done.epoch, done.batch, done.operation, done.milliseconds
+        ),
+        false => format!(
+            "The nodes are renewing all stored shares, to epoch {}. Begun in batch {}, operation {}.\n",
+            done.epoch, done.batch, done.operation
+        ),
+    })
+}
+
+async fn print_succession(succeed: &Succeed, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(succeed.configured.config.as_deref(), &succeed.configured.overrides)?;
+    let roster = match (&succeed.card, &succeed.sign) {
+        (Some(card), _) => node::operator::succeed(&config, Card::read(card)?.node).await?,
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Error::Config { what: format!("cannot read {}: {e}", path.display()) })?;
+            node::operator::sign_succession(&config, &text).await?
+        }
+        (None, None) => return Err(Error::Config { what: "give --card or --sign".to_owned() }),
+    };
+    let whole = roster.check().is_ok();
+    if json {
+        return print_json(
+            &json!({ "digest": roster.digest(), "keys": roster.keys(), "complete": whole, "roster": roster }),
+        );
+    }
+    let next = match whole {
+        true => "Complete: the roster of all three nodes and of all clients from now on.",
+        false => "One signature is missing: send this to the other remaining node, for `commons-node succeed --sign`.",
+    };
+    print(&format!(
+        "# Roster of a Trust Commons. Digest: {}\n# Keys in force: {}\n# {next}\n{}",
+        roster.digest(),
+        roster.keys(),
+        roster.to_toml()?
+    ))
+}
+
+async fn hand_over(give: &GiveOver, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(give.configured.config.as_deref(), &give.configured.overrides)?;
+    let (roster, identity) = config.open()?;
+    let giver = node::store::handover::Giver {
+        node: identity.node(),
+        signing_key: identity.signing_key(),
+        seal_key: identity.seal_key(),
+    };
+    let manifest = node::store::handover::give(&config.data_dir, &giver, &roster, give.with.as_deref(), &give.out).await?;
+    if json {
+        let shares: BTreeMap<String, u32> = manifest.shares.iter().map(|(id, count)| (id.to_string(), *count)).collect();
+        return print_json(
+            &json!({ "file": give.out, "batch": manifest.committed, "epoch": manifest.epoch, "shares": shares }),
+        );
+    }
+    let next = match give.with {
+        None => "Then write the other remaining node's with `--with` this file, and send both to the new node.",
+        Some(_) => "Send it to the new node with the other remaining node's, and delete both when the node is rebuilt.",
+    };
+    print(&format!("Written: {}, as of batch {}.\n{next}\n", give.out.display(), manifest.committed))
+}
+
+async fn rebuild_node(rebuild: &Rebuild, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(rebuild.configured.config.as_deref(), &rebuild.configured.overrides)?;
+    let (roster, identity) = config.open()?;
+    let [one, other] = rebuild.files.as_slice() else {
+        return Err(Error::Config { what: "give the files of the two remaining nodes".to_owned() });
+    };
+    let files = [one.as_path(), other.as_path()];
+    let rebuilt =
+        node::store::handover::take(&config.data_dir, identity.node(), &roster, identity.seal_key(), files).await?;
+    if json {
+        return print_json(&json!({ "rebuilt": rebuilt }));
+    }
+    let mut text = format!("Node {} is rebuilt, as of batch {}.\n", identity.node(), rebuilt.batch);
+    for (profile, count) in &rebuilt.shares {
+        text += &format!("  shares    {count} of {profile}\n");
+    }
+    print(
+        &(text
+            + "Delete both files. Start all three nodes with the new roster, then run `commons-node refresh` on one of them.\n"),
+    )
 }
 
 async fn check_directory(fsck: &Fsck, json: bool) -> Result<(), Error> {

@@ -111,6 +111,7 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         self.record(|| {
             gauge!("commons_batches").set(commons.batch as f64);
+            gauge!("commons_epoch").set(commons.epoch as f64);
             for (profile, count) in &commons.records {
                 gauge!("commons_records", "profile" => profile.clone()).set(*count as f64);
             }
@@ -153,6 +154,8 @@ mod tests {
             profiles: vec![],
             batch: 7,
             records: Default::default(),
+            epoch: 2,
+            refreshing: false,
             peers: vec![],
         };
         commons.records.insert("face-512".to_owned(), 12);
@@ -164,6 +167,7 @@ mod tests {
             r#"commons_batch_operations_count 1"#,
             r#"commons_records{profile="face-512"} 12"#,
             "commons_batches 7",
+            "commons_epoch 2",
         ] {
             assert!(page.contains(line), "{line} is missing in\n{page}");
         }

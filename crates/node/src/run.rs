@@ -199,6 +199,7 @@ fn app_config(
     let mut given = app::Config::new(identity.node(), Arc::clone(roster), keys, seal, Arc::clone(metrics));
     given.patience = config.patience.patience();
     given.mbit_per_s = config.peer.mbit_per_s;
+    given.refresh_interval = config.refresh.interval();
     given.courier = HttpCourier::new(roster)?;
     for witness in &config.witnesses {
         given.witnesses.push(witness.parse()?);
@@ -257,8 +258,8 @@ pub async fn loopback_with(dir: &Path, commons: &str, profiles: Vec<Profile>, ep
     let (b, card_b) = loopback_node(dir, &roster_path, two).await?;
     let (c, card_c) = loopback_node(dir, &roster_path, three).await?;
     let nodes = vec![card_a.node, card_b.node, card_c.node];
-    let (version, commons) = (types::roster::VERSION, commons.to_owned());
-    let roster = Roster { version, commons, throw_away: true, epochs, nodes, profiles };
+    let (version, commons, successions) = (types::roster::VERSION, commons.to_owned(), Vec::new());
+    let roster = Roster { version, commons, throw_away: true, epochs, nodes, profiles, successions };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(Error::io(&roster_path))?;
     Ok(Loopback { roster, roster_path, nodes: [a, b, c] })

@@ -137,6 +137,13 @@ impl Commons {
         Ok(())
     }
 
+    /// An operator's command on a node, such as `refresh`, ready to be run.
+    pub fn command(&self, node: NodeId, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(name).arg("--config").arg(self.directory.path().join(format!("node-{node}.toml"))).stdin(Stdio::null());
+        command
+    }
+
     /// Kills a node's process (SIGKILL) and waits until it is gone.
     ///
     /// # Errors

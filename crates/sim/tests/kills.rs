@@ -7,6 +7,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -154,7 +155,7 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     let watching = tokio::spawn(watch(Arc::clone(&client), Arc::clone(&stop)));
 
     let mut chance = Crowd::new(seed, 64);
-    let mut healing = Duration::ZERO;
+    let (mut healing, mut refreshes) = (Duration::ZERO, Vec::new());
     for _ in 0..kills {
         let node = NodeId::ALL[usize::try_from(chance.below(3)).unwrap()];
         if chance.below(2) == 0 {
@@ -164,6 +165,11 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
             next_entry(&client, node).await;
             tokio::time::sleep(Duration::from_millis(chance.below(130))).await;
         }
+        // An operator has the shares renewed; it may be that a refresh is going on, or that the node falls over this one.
+        let operator = NodeId::ALL[usize::try_from(chance.below(3)).unwrap()];
+        let mut refresh = commons.command(operator, "refresh");
+        refreshes.push(refresh.arg("--no-wait").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        tokio::time::sleep(Duration::from_millis(chance.below(200))).await;
         commons.kill(node).unwrap();
         tokio::time::sleep(Duration::from_millis(chance.below(150))).await;
         let began = Instant::now();
@@ -175,6 +181,13 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
         }
     }
     ready(&client, &commons).await;
+    for mut refresh in refreshes {
+        refresh.wait().unwrap();
+    }
+    let epoch = refreshed(&client).await + 1;
+    let last = commons.command(NodeId::ALL[0], "refresh").output().unwrap();
+    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
+    assert_eq!(refreshed(&client).await, epoch);
     stop.store(true, Ordering::SeqCst);
     let mut stories = Vec::new();
     for actor in actors {
@@ -186,13 +199,13 @@ async fn killed_nodes_lose_nothing_diverge_in_nothing_and_enrol_nobody_by_half()
     for node in NodeId::ALL {
         commons.stop(node).unwrap();
     }
-    check_directories(&commons, &stories).await;
+    check_directories(&commons, &stories, epoch).await;
 
     let certificates: usize = stories.iter().map(|story| story.proofs.len()).sum();
     assert!(certificates > 0, "nobody got through");
     println!(
-        "{kills} kills, {} people, {certificates} certificates, {} refused meanwhile, {} in doubt, longest healing {healing:.2?}: \
-         0 lost, 0 divergent, 0 half enrolled; {} checkpoints seen of logs that only grew",
+        "{kills} kills, {} people, {certificates} certificates, {} refused meanwhile, {} in doubt, longest healing {healing:.2?}, \
+         {epoch} refreshes: 0 lost, 0 divergent, 0 half enrolled; {} checkpoints seen of logs that only grew",
         stories.len(),
         tally.refused.load(Ordering::SeqCst),
         tally.in_doubt.load(Ordering::SeqCst),
@@ -309,11 +322,17 @@ async fn check_matching(client: &NativeClient, profile: &Profile, story: &Story,
 }
 
 /// The stopped nodes' directories hold the same chain and the same records, and no open promise.
-async fn check_directories(commons: &Commons, stories: &[Story]) {
+async fn check_directories(commons: &Commons, stories: &[Story], epoch: u64) {
     let mut found = Vec::new();
     for node in NodeId::ALL {
         let store = Store::open(&commons.data(node), node, commons.roster()).await.unwrap();
         assert!(store.prepared().await.unwrap().is_none(), "node {node} still holds a promise");
+        let found_epoch = store.epoch().await.unwrap();
+        assert!(found_epoch.present == epoch && found_epoch.coming.is_none(), "{found_epoch:?}");
+        // Nothing is left of other epochs.
+        let above = commons.data(node).join("shares").join(commons.roster().profiles[0].id.as_str());
+        let names: Vec<_> = std::fs::read_dir(above).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [format!("e{epoch:06}").as_str()]);
         // The same records in the same slots.
         let gallery = store.gallery(&commons.roster().profiles[0].id).unwrap();
         let slots = gallery.read().unwrap().usable_words().to_vec();
@@ -322,4 +341,16 @@ async fn check_directories(commons: &Commons, stories: &[Story]) {
     assert!(found.iter().all(|one| *one == found[0]), "divergent: {found:?}");
     // Every person is known once: by the first device, or by the double that enrolled in the end.
     assert_eq!(found[0].1[0].1, stories.len() as u64);
+}
+
+/// Waits until no refresh is going on. Returns how many there have been.
+async fn refreshed(client: &NativeClient) -> u64 {
+    for _ in 0..1000 {
+        let facts: Vec<_> = client.public_facts().await.into_iter().filter_map(Result::ok).collect();
+        if facts.len() == 3 && facts.iter().all(|one| !one.refreshing && one.epoch == facts[0].epoch) {
+            return facts[0].epoch;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("a refresh does not end");
 }

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `POST /v1/enrolments` | [`RequestBody`] with share | [`DecisionBody`] |
 //! | `POST /v1/verifications` | [`RequestBody`] with share | [`DecisionBody`] |
+//! | `POST /v1/renewals` | [`RequestBody`] with share | [`DecisionBody`] |
 //! | `POST /v1/withdrawals` | [`RequestBody`] | [`DecisionBody`] |
 //! | `POST /v1/outcomes` | [`RequestBody`] | [`DecisionBody`], or problem `not-found` |
 //! | `POST /v1/status` | [`RequestBody`] | [`StatementBody`] |
@@ -19,6 +20,7 @@
 //! | `POST /v1/recovery`, `/v1/releases` (sealed) | [`RequestBody`] | [`StatementBody`] |
 //! | `POST /v1/bindings` | [`RequestBody`] with this node's share of the secret | [`DecisionBody`] |
 //! | `POST /v1/credentials` (`Issue`) | [`RequestBody`] | [`StatementBody`] |
+//! | `POST /v1/refresh` (operators) | [`RequestBody`] | [`DecisionBody`] |
 //! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/log` | - | [`LogBody`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
@@ -117,6 +119,12 @@ pub struct CommonsBody {
     pub batch: u64,
     /// Active records per profile id.
     pub records: std::collections::BTreeMap<String, u64>,
+    /// How often all stored shares have been renewed.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Whether they are being renewed now.
+    #[serde(default)]
+    pub refreshing: bool,
     /// The other two, and whether this node is in touch with them.
     pub peers: Vec<PeerBody>,
 }

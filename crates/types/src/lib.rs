@@ -21,6 +21,7 @@ pub mod roster;
 pub mod seal;
 pub mod share;
 pub mod sign;
+pub mod succession;
 
 pub use codec::{decode, encode};
 pub use epoch::{Epoch, Epochs};

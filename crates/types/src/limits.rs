@@ -32,6 +32,10 @@ pub const FORMER_DEVICES: u64 = 64;
 pub const GUARDIAN_CODE_CHARS: usize = 64;
 /// Seconds for which a guardian's approval may hold.
 pub const APPROVAL_LIFETIME_S: u64 = 30 * 24 * 3600;
+/// Nodes that may have been replaced in the life of a commons.
+pub const SUCCESSIONS: usize = 64;
+/// Acts of operators in one message between nodes.
+pub const OPERATORS_ACTS: usize = 16;
 /// Bytes of one signed request other than a charter's.
 pub const PLAIN_REQUEST_BYTES: usize = 8 * 1024;
 /// Seconds an ask may wait for its answer.

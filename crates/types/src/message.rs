@@ -15,7 +15,7 @@ use crate::recovery::{GuardedStatement, RecoveryFault, RecoveryStart, Released, 
 use crate::sign::{Message, Signed, verify};
 use crate::{
     AskId, DeviceKey, Digest, Epoch, Error, GrantId, MemberId, NodeId, OperationId, ProfileId, RecoveryName, Signature,
-    SubjectId, UnixSeconds, limits, roster::Roster,
+    SubjectId, TraceKey, UnixSeconds, limits, roster::Roster,
 };
 
 /// Version of every message in this module.
@@ -131,6 +131,19 @@ pub enum Action {
         /// The present one, or the next one when it is near.
         epoch: Epoch,
     },
+    /// Replace one's record by one of a newer sample: it must match the record, and nobody else's.
+    Renew(Submission),
+    /// An operator: renew all stored shares, so that those stolen before and those stolen after do not combine. Signed with a
+    /// node's own signing key.
+    Refresh {
+        /// The epoch that begins: one more than the present one.
+        epoch: u64,
+    },
+    /// The nodes' own act, which nobody can ask for: all three have their shares of the new epoch, and use them from here on.
+    Switch {
+        /// The epoch that begins.
+        epoch: u64,
+    },
 }
 
 /// A shared template with the member's consent to one use of it.
@@ -177,7 +190,7 @@ impl Action {
     /// The submission of actions that carry a template share.
     pub fn submission(&self) -> Option<&Submission> {
         match self {
-            Self::Enrol(s) | Self::Verify(s) => Some(s),
+            Self::Enrol(s) | Self::Verify(s) | Self::Renew(s) => Some(s),
             Self::Answer(Answer { reply: Reply::Approve { submission, .. }, .. }) | Self::Use(Use { submission, .. }) => {
                 submission.as_ref()
             }
@@ -227,8 +240,21 @@ impl Action {
             Self::Release { .. } => "release",
             Self::Bind(_) => "bind",
             Self::Issue { .. } => "issue",
+            Self::Renew(_) => "renew",
+            Self::Refresh { .. } => "refresh",
+            Self::Switch { .. } => "switch",
         }
     }
+    /// Whether an operator asks for it, not a member or a relying party.
+    pub fn is_operators(&self) -> bool {
+        matches!(self, Self::Refresh { .. })
+    }
+}
+
+/// The trace key of an act of the operators or of the nodes: no secret, so that anybody who knows the operation finds and opens
+/// its log entry.
+pub fn public_trace(operation: &OperationId) -> TraceKey {
+    TraceKey::from_random(Digest::of("trust-commons/v1/public-trace", &[&operation.0]).0)
 }
 
 /// What the three nodes decided about one operation. Each signs the same bytes.
@@ -363,6 +389,20 @@ pub enum Outcome {
         /// [`Binding::commitment`].
         commitment: Digest,
     },
+    /// The member's record is the new one on all three nodes; the bytes of the old one are erased.
+    Renewed,
+    /// The new sample does not match the record, or matches somebody else's too. The record is as it was.
+    NotRenewed,
+    /// The nodes renew all stored shares, while service goes on.
+    RefreshBegun {
+        /// The epoch that they will be of.
+        epoch: u64,
+    },
+    /// All stored shares are renewed; those of the epoch before are erased.
+    Refreshed {
+        /// The epoch that they are of.
+        epoch: u64,
+    },
 }
 
 impl Outcome {
@@ -390,6 +430,10 @@ impl Outcome {
             Self::RecoveryVetoed { .. } => "recovery-vetoed",
             Self::Recovered { .. } => "recovered",
             Self::Bound { .. } => "bound",
+            Self::Renewed => "renewed",
+            Self::NotRenewed => "not-renewed",
+            Self::RefreshBegun { .. } => "refresh-begun",
+            Self::Refreshed { .. } => "refreshed",
         }
     }
 }
@@ -435,7 +479,8 @@ impl Certificate {
         if self.decision.commons != roster.digest() {
             return Err(Error::BadSignature { what: "decision of another commons" });
         }
-        for (entry, signature) in roster.nodes.iter().zip(&self.signatures) {
+        // By the nodes of that time: who was replaced since signed what was decided before, and nothing after.
+        for (entry, signature) in roster.nodes_at(self.decision.batch).iter().zip(&self.signatures) {
             verify(&self.decision, &entry.signing_key, signature)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Profile;
+use crate::succession::Succession;
 use crate::{DeviceKey, Digest, Epochs, Error, IssuerPublicKey, NodeId, ProfileId, limits};
 
 /// Version of the roster file.
@@ -26,6 +27,9 @@ pub struct Roster {
     pub nodes: Vec<RosterNode>,
     /// What this commons matches.
     pub profiles: Vec<Profile>,
+    /// Nodes that were replaced, oldest first.
+    #[serde(default, rename = "succession", skip_serializing_if = "Vec::is_empty")]
+    pub successions: Vec<Succession>,
 }
 
 /// One node's public face.
@@ -61,6 +65,16 @@ impl Roster {
         if text.len() > limits::CONFIG_FILE_BYTES {
             return Err(Error::TooLarge { what: "roster", got: text.len(), limit: limits::CONFIG_FILE_BYTES });
         }
+        let roster = Self::unchecked(text)?;
+        roster.check()?;
+        Ok(roster)
+    }
+
+    /// As [`Self::from_toml`], of a file in which the last succession may lack signatures.
+    ///
+    /// # Errors
+    /// [`Error::Roster`] when it is no roster at all.
+    pub fn unchecked(text: &str) -> Result<Self, Error> {
         // The version first: a roster of another version has other fields.
         #[derive(Deserialize)]
         struct Header {
@@ -70,9 +84,7 @@ impl Roster {
         if header.version != VERSION {
             return Err(Error::Version { what: "roster", got: header.version, known: VERSION });
         }
-        let roster: Self = toml::from_str(text).map_err(|e| Error::Roster(e.message().to_owned()))?;
-        roster.check()?;
-        Ok(roster)
+        toml::from_str(text).map_err(|e| Error::Roster(e.message().to_owned()))
     }
 
     /// The file's text.
@@ -122,19 +134,16 @@ impl Roster {
                 return Err(Error::Roster(format!("profile {} is listed twice", profile.id)));
             }
         }
-        Ok(())
+        self.check_successions()
     }
 
-    /// Names this commons in every message: binds keys, epochs and profiles, but not URLs, which may move.
+    /// Names this commons in every message: binds its first keys, its epochs and its profiles, but not URLs, which may move. A node
+    /// that is replaced changes nothing of it; [`Self::keys`] names the keys in force.
     pub fn digest(&self) -> Digest {
         let mut parts: Vec<Vec<u8>> =
             vec![(self.commons.len() as u64).to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
         parts.push([self.epochs.length_s.to_le_bytes(), self.epochs.grace_s.to_le_bytes()].concat());
-        for node in &self.nodes {
-            let RosterNode { id, signing_key, log_key, seal_key, issuer_key, tls_key, .. } = node;
-            let keys = [&[id.number()][..], &signing_key.0, &log_key.0, &seal_key.0, &issuer_key.0, &tls_key.0];
-            parts.push(keys.concat());
-        }
+        parts.extend(self.nodes_after(0).iter().map(RosterNode::key_bytes));
         for profile in &self.profiles {
             parts.push(profile.digest().0.to_vec());
         }
@@ -150,5 +159,13 @@ impl Roster {
     /// The profile named `id`.
     pub fn profile(&self, id: &ProfileId) -> Option<&Profile> {
         self.profiles.iter().find(|p| p.id == *id)
+    }
+}
+
+impl RosterNode {
+    /// Its number and keys, for digests.
+    pub(crate) fn key_bytes(&self) -> Vec<u8> {
+        let Self { id, signing_key, log_key, seal_key, issuer_key, tls_key, .. } = self;
+        [&[id.number()][..], &signing_key.0, &log_key.0, &seal_key.0, &issuer_key.0, &tls_key.0].concat()
     }
 }

@@ -98,6 +98,10 @@ fn open_bytes(key: &SealKey, info: &[u8], associated: &[u8], sealed: &[u8]) -> R
 pub const SHARE: &str = "trust-commons/v1/seal/share";
 /// Purpose of a share of a member's secret, kept for them by a node.
 pub const ESCROW: &str = "trust-commons/v1/seal/escrow";
+/// Purpose of a node's contribution to a refresh, sealed to a key of another node that lives for that refresh only.
+pub const REFRESH: &str = "trust-commons/v1/seal/refresh";
+/// Purpose of what two nodes hand to the one that takes a third node's place.
+pub const HANDOVER: &str = "trust-commons/v1/seal/handover";
 /// Purpose of an inspection sealed to a member.
 pub const INSPECTION: &str = "trust-commons/v1/seal/inspection";
 

@@ -33,6 +33,7 @@ fn roster(keys: &[SigningKey; 3]) -> Roster {
         epochs: types::Epochs::DAILY,
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
+        successions: Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A member's own acts with their body: to enrol and to verify.
+//! A member's own acts with their body: to enrol, to verify and to renew.
 
 use std::collections::BTreeSet;
 
@@ -41,6 +41,15 @@ impl Case<'_> {
         self.has_record(member, &submission.profile)?;
         self.comparison_rate()?;
         Ok(Permit::Verify)
+    }
+
+    /// A renewal is an enrolment in place of another, by the member: what an enrolment's sample must fulfil, its sample must.
+    pub(super) fn renew(&self, submission: &Submission) -> Result<Permit, Refusal> {
+        let member = self.open_signer()?;
+        self.submission(submission, Act::Enrolment)?;
+        self.has_record(member, &submission.profile)?;
+        self.comparison_rate()?;
+        Ok(Permit::Renew)
     }
 
     /// May this newcomer enrol at all?

@@ -16,6 +16,7 @@ mod enrol;
 mod grant;
 mod persona;
 mod recovery;
+mod refresh;
 mod submission;
 mod terms;
 
@@ -55,6 +56,8 @@ pub struct Facts<'a> {
     pub former_device: bool,
     /// How often what happened.
     pub counts: Counts,
+    /// Refresh, Switch: of which epoch the stored shares are.
+    pub epoch: EpochFacts,
 }
 
 impl<'a> Facts<'a> {
@@ -72,6 +75,7 @@ impl<'a> Facts<'a> {
             recovery_name: None,
             former_device: false,
             counts: Counts::default(),
+            epoch: EpochFacts::default(),
         }
     }
 }
@@ -122,10 +126,19 @@ pub struct AskedFacts {
     pub last_day: usize,
 }
 
+/// Of which epoch the stored shares are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EpochFacts {
+    /// The present one.
+    pub present: u64,
+    /// The one to which a refresh that is going on will lead.
+    pub coming: Option<u64>,
+}
+
 /// Decided operations before the time of decision, counted the same on all nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Verify, Answer, Use: 1:1 comparisons within the last hour with the records of the member who is compared.
+    /// Verify, Renew, Answer, Use: 1:1 comparisons within the last hour with the records of the member who is compared.
     pub comparisons_last_hour: usize,
     /// Ask: asks of this party within the last day.
     pub party_asks_last_day: usize,
@@ -142,6 +155,7 @@ pub fn decide(charter: &Charter, facts: &Facts<'_>, request: &Request, now: Unix
     match &request.action {
         Action::Enrol(submission) => case.enrol(submission),
         Action::Verify(submission) => case.verify(submission),
+        Action::Renew(submission) => case.renew(submission),
         // Rights that no charter can take away: to see what is known of oneself, to leave, to pull the cord.
         Action::Status | Action::Inspect { .. } | Action::Outcome { .. } | Action::Events { .. } => Ok(Permit::Tell),
         Action::Withdraw { .. } => Ok(Permit::Withdraw),
@@ -167,6 +181,8 @@ pub fn decide(charter: &Charter, facts: &Facts<'_>, request: &Request, now: Unix
         },
         Action::Bind(binding) => case.bind(binding),
         Action::Issue { epoch } => case.issue(*epoch),
+        Action::Refresh { epoch } => case.refresh(*epoch),
+        Action::Switch { epoch } => case.switch(*epoch),
     }
 }
 

@@ -41,6 +41,8 @@ pub fn consent(
     decision: &Decision,
     origin: Option<&Request>,
 ) -> Result<Value, Error> {
+    // The nodes of that time: a receipt outlives a node that is replaced.
+    let roster = &Roster { nodes: roster.nodes_at(decision.batch), ..roster.clone() };
     let event = Event::of(request, decision, origin)?;
     let id = decision.operation.to_hex();
     let principal = principal(request, decision);
@@ -159,6 +161,12 @@ impl<'a> Event<'a> {
                 Self { processing, ..Self::own(submission) }
             }
             Action::Verify(submission) => Self::own(submission),
+            Action::Renew(submission) => {
+                let kept = decision.outcome == Outcome::Renewed;
+                let processing =
+                    if kept { &["dpv:Collect", "dpv:Match", "dpv:Store", "dpv:Erase"][..] } else { OWN.processing };
+                Self { processing, ..Self::own(submission) }
+            }
             Action::Withdraw { profile } => {
                 Self { state: "dpv:ConsentWithdrawn", processing: &["dpv:Erase"], profile: profile.as_ref(), ..OWN }
             }
@@ -196,6 +204,8 @@ impl<'a> Event<'a> {
             | Action::Charter(_)
             | Action::Recovery { .. }
             | Action::Release { .. }
+            | Action::Refresh { .. }
+            | Action::Switch { .. }
             | Action::Status
             | Action::Inspect { .. }
             | Action::Outcome { .. }
@@ -443,6 +453,10 @@ fn title(action: &Action, outcome: &Outcome) -> &'static str {
         (_, Outcome::RecoveryVetoed { .. }) => "The member's device said no to a recovery",
         (_, Outcome::Recovered { .. }) => "A new device is the member's; the one before is nobody's",
         (_, Outcome::Bound { .. }) => "Bound for good to one secret, behind all personas",
+        (_, Outcome::Renewed) => "Renewed: the record is of the new sample, and the old one is erased",
+        (_, Outcome::NotRenewed) => "Not renewed: the new sample is not the same person's, or somebody else's as well",
+        (_, Outcome::RefreshBegun { .. }) => "The nodes began to renew all stored shares",
+        (_, Outcome::Refreshed { .. }) => "All stored shares were renewed",
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn roster() -> Roster {
         commons: "River Valley".to_owned(),
         throw_away: false,
         epochs: types::Epochs::DAILY,
+        successions: Vec::new(),
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles: vec![profile("face-512", "0.48"), profile("voice-512", "0.4")],
     };

@@ -75,6 +75,11 @@ pub(crate) enum Command {
     /// Your new sample is compared with your own record only, on secret shares. With it goes your signed consent: to this one
     /// use, for identity verification, expiring in minutes.
     Verify(Verify),
+    /// Replace your record by one of a newer sample
+    ///
+    /// It must match your record, and nobody else's; that is found out on secret shares, and you stay the member that you are. With it goes
+    /// your signed consent, as when you enrolled. The old record is erased.
+    Renew(Renew),
     /// What do the nodes know of you?
     ///
     /// Each node's signed statement is checked, and all three are compared.
@@ -88,6 +93,8 @@ pub(crate) enum Command {
     /// Byte counts, a histogram, and three tests of randomness on a sample of the stored bytes. Each node shows other
     /// coordinates, so that even all three samples together reveal nothing.
     Inspect(Inspect),
+    /// The roster of a commons: take a newer one when a node was replaced
+    Roster(Roster),
     /// The rules in force, and how operators change them
     Charter(proof::Charter),
     /// Let a relying party ask about you, for a purpose, until a time, so many times
@@ -273,6 +280,57 @@ pub(crate) struct Verify {
     /// Key file of the capture station that took the sample
     #[arg(long, value_name = "FILE")]
     pub(crate) station_key: Option<PathBuf>,
+}
+
+/// Replace your record by one of a newer sample, which must match your record and nobody else's.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).multiple(false).args(["photo", "vector", "iris"]),
+    after_help = "\
+Examples:
+  commons renew me-years-later.jpg
+  commons renew --vector embedding.json --json
+
+Exit code 0: renewed. 1: not renewed, your record is as it was.")]
+pub(crate) struct Renew {
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+    /// A note for your consent and receipt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Key file of the capture station that took the sample
+    #[arg(long, value_name = "FILE")]
+    pub(crate) station_key: Option<PathBuf>,
+}
+
+/// The file with the operators' keys.
+#[derive(Debug, Args)]
+pub(crate) struct Roster {
+    #[command(subcommand)]
+    pub(crate) command: RosterCommand,
+}
+
+/// What to do with it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RosterCommand {
+    /// Take a newer roster in the place of the one that you trust
+    ///
+    /// Taken only if it continues the same commons: every node that was replaced since must have been replaced with the signatures of the two
+    /// others. Whoever gave you the file need not be trusted.
+    #[command(after_help = "\
+Examples:
+  commons roster accept new-roster.toml --roster roster.toml
+
+Exit code 0: taken, or nothing new in it. 2: refused, nothing was changed.")]
+    Accept(AcceptRoster),
+}
+
+/// `commons roster accept`.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptRoster {
+    /// The newer roster
+    #[arg(value_name = "FILE")]
+    pub(crate) newer: PathBuf,
 }
 
 /// What do the nodes know of you? Each node's signed statement is checked, and all three are compared.

@@ -187,6 +187,7 @@ async fn at_ports(
         epochs,
         nodes: entries,
         profiles,
+        successions: Vec::new(),
     };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(|error| Failure::write(&roster_path, &error))?;

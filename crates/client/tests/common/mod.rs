@@ -128,6 +128,7 @@ impl Fake {
             commons: "test".to_owned(),
             throw_away: true,
             epochs: types::Epochs::DAILY,
+            successions: Vec::new(),
             nodes: NodeId::ALL.map(node).to_vec(),
             profiles,
         };

@@ -193,5 +193,6 @@ pub fn roster() -> Roster {
         epochs: types::Epochs::DAILY,
         nodes,
         profiles,
+        successions: Vec::new(),
     }
 }

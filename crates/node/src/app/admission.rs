@@ -2,7 +2,7 @@
 //!
 //! In scope: everything that needs no state. Out of scope: what the charter says (`facts`), replay and rates (`app`), JSON (`http`).
 
-use types::message::{Action, Request, Submission, VERSION};
+use types::message::{Action, Request, Submission, VERSION, public_trace};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, SealKey};
@@ -56,7 +56,10 @@ pub(crate) fn check_request(
 /// # Errors
 /// [`Error::TraceMissing`], [`Error::BadTrace`].
 pub(crate) fn check_trace(request: &Request, trace: Option<TraceKey>) -> Result<TraceKey, Error> {
-    let trace = trace.ok_or(Error::TraceMissing)?;
+    let trace = match request.action.is_operators() {
+        true => public_trace(&request.operation),
+        false => trace.ok_or(Error::TraceMissing)?,
+    };
     if trace.commitment() == request.trace { Ok(trace) } else { Err(Error::BadTrace) }
 }
 

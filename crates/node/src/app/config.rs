@@ -51,6 +51,8 @@ pub struct Config {
     pub patience: Patience,
     /// What the slowest link between two nodes carries.
     pub mbit_per_s: u32,
+    /// How often the stored shares are renewed; by an operator's word alone when absent.
+    pub refresh_interval: Option<Duration>,
     /// Where batches are counted.
     pub metrics: Arc<Metrics>,
     /// Who is asked to cosign: the other two nodes first.
@@ -108,6 +110,7 @@ impl Config {
             issuer_key,
             clock,
             patience,
+            refresh_interval: None,
             mbit_per_s: 1000,
             metrics,
             witnesses,

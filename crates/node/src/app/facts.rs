@@ -4,7 +4,8 @@
 //! batch is planned, at the head of the chain and at the batch's time, where all nodes see the same. The second counts.
 
 use charter::{
-    AskFacts, AskedFacts, Charter, Counts, Facts, GrantFacts, MemberFacts, Permit, RecoveryFacts, Refusal, Rule, decide,
+    AskFacts, AskedFacts, Charter, Counts, EpochFacts, Facts, GrantFacts, MemberFacts, Permit, RecoveryFacts, Refusal, Rule,
+    decide,
 };
 use types::consent::{Answer, Reply};
 use types::message::{Action, Request, Submission};
@@ -15,7 +16,7 @@ use types::{DeviceKey, GrantId, MemberId, PartyId, ProfileId, SubjectId, TraceKe
 use super::rules::Rules;
 use super::sequencer::Core;
 use crate::Error;
-use crate::store::{AskRow, GrantRow, MemberRow, Store};
+use crate::store::{AskRow, Epoch, GrantRow, MemberRow, Store};
 
 /// What follows from a request, and about whom.
 #[derive(Debug)]
@@ -81,8 +82,15 @@ impl State<'_> {
     ) -> Result<Judged, Error> {
         let mut facts = Facts::nothing(self.roster);
         let (mut grant, mut ask, mut subject, mut cut) = (None, None, None, (0, 0));
-        let signs_as_member =
-            !matches!(request.action, Action::Ask(_) | Action::Use(_) | Action::Charter(_) | Action::Recovery { .. });
+        let signs_as_member = !matches!(
+            request.action,
+            Action::Ask(_)
+                | Action::Use(_)
+                | Action::Charter(_)
+                | Action::Recovery { .. }
+                | Action::Refresh { .. }
+                | Action::Switch { .. }
+        );
         let signer = if signs_as_member { self.store.member(&request.device).await? } else { None };
         facts.signer = signer.as_ref().map(|row| member_facts(row, shields));
         let mut concerned = signer;
@@ -92,7 +100,7 @@ impl State<'_> {
                 facts.former_device = self.store.replaced(&request.device).await?.is_some();
                 facts.vouching = self.vouching(submission).await?;
             }
-            Action::Verify(_) => facts.counts = self.comparisons(concerned.as_ref(), now).await?,
+            Action::Verify(_) | Action::Renew(_) => facts.counts = self.comparisons(concerned.as_ref(), now).await?,
             Action::Grant(standing) => {
                 subject = concerned.as_ref().and_then(|row| name(row, &standing.terms.party));
                 self.count_grants(&mut facts, now).await?;
@@ -135,6 +143,10 @@ impl State<'_> {
             }
             Action::ShieldUp => {
                 cut = self.cut(concerned.as_ref(), now).await?;
+            }
+            Action::Refresh { .. } | Action::Switch { .. } => {
+                let Epoch { present, coming, .. } = self.store.epoch().await?;
+                facts.epoch = EpochFacts { present, coming: coming.map(|coming| coming.epoch) };
             }
             Action::ShieldDown { .. } => {
                 if let Some(row) = &concerned {
@@ -265,6 +277,7 @@ impl Judged {
         match self.permit {
             Permit::Enrol { .. }
             | Permit::Verify
+            | Permit::Renew
             | Permit::CreateGrant { .. }
             | Permit::ApproveAsk { .. }
             | Permit::Bind

@@ -14,6 +14,10 @@ pub(crate) enum Point {
     AfterOneVote,
     /// Committed; shares to erase are still there and no client has an answer.
     AfterCommit,
+    /// Committed, and the galleries are up to it; nobody was told.
+    AfterSettle,
+    /// A refresh is going on, and the shares of the coming epoch are being made.
+    DuringRefresh,
     /// Committed; the log's files do not have the entries yet.
     BeforeTiles,
     /// The log's files have the entries; no checkpoint over them is signed.
@@ -35,6 +39,11 @@ impl Faults {
     pub(crate) const fn stop_at(&self, _: Point) -> bool {
         false
     }
+
+    /// Never.
+    pub(crate) const fn holds_refresh(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +52,7 @@ pub(crate) use chosen::Faults;
 #[cfg(test)]
 mod chosen {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::Point;
 
@@ -53,17 +63,28 @@ mod chosen {
     pub(crate) struct Faults {
         stop: Option<Arc<Stop>>,
         lawless: bool,
+        held: Option<Arc<AtomicBool>>,
     }
 
     impl Faults {
         /// Stops where `stop` says so.
         pub(crate) fn new(stop: impl Fn(Point) -> bool + Send + Sync + 'static) -> Self {
-            Self { stop: Some(Arc::new(stop)), lawless: false }
+            Self { stop: Some(Arc::new(stop)), ..Self::default() }
         }
 
         /// Of a node that lets relying parties do what no rule allows.
         pub(crate) fn lawless() -> Self {
-            Self { stop: None, lawless: true }
+            Self { lawless: true, ..Self::default() }
+        }
+
+        /// Of a node that makes no new shares while `held` is set.
+        pub(crate) fn holding(held: Arc<AtomicBool>) -> Self {
+            Self { held: Some(held), ..Self::default() }
+        }
+
+        /// Whether the worker of a refresh waits.
+        pub(crate) fn holds_refresh(&self) -> bool {
+            self.held.as_ref().is_some_and(|held| held.load(Ordering::SeqCst))
         }
 
         /// Whether this node breaks the rules.

@@ -265,7 +265,7 @@ async fn receive_round(
 }
 
 /// Version of [`ControlMessage`].
-pub const CONTROL_VERSION: u16 = 2;
+pub const CONTROL_VERSION: u16 = 3;
 
 /// Names one pending operation: the id that the client chose and the digest of what it asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -297,6 +297,11 @@ pub enum ControlMessage {
     /// whenever a node hears of one.
     Shields {
         /// At most `limits::UNSETTLED_SHIELDS`.
+        requests: Vec<Signed<Request>>,
+    },
+    /// Acts of an operator that one node has taken in.
+    Acts {
+        /// At most `limits::OPERATORS_ACTS`.
         requests: Vec<Signed<Request>>,
     },
     /// These operations will not be matched: the named node never got, or refused, its share. Nothing was changed.
@@ -403,6 +408,7 @@ impl ControlMessage {
             Self::State { .. } => "state",
             Self::Have { .. } => "have",
             Self::Shields { .. } => "shields",
+            Self::Acts { .. } => "acts",
             Self::Dropped { .. } => "dropped",
             Self::Propose(_) => "propose",
             Self::Ready { .. } => "ready",

@@ -32,6 +32,7 @@ impl Public {
         match action {
             Action::Enrol(sample) => of_sample(Kind::Enrolment, sample),
             Action::Verify(sample) => of_sample(Kind::Verification, sample),
+            Action::Renew(sample) => of_sample(Kind::Renewal, sample),
             Action::Withdraw { .. } => of_terms(Kind::Withdrawal, None),
             Action::Grant(standing) => of_terms(Kind::Grant, Some(&standing.terms)),
             Action::Narrow(_) | Action::Revoke { .. } => of_terms(Kind::GrantChange, grant),
@@ -46,6 +47,7 @@ impl Public {
                 of_terms(Kind::Recovery, None)
             }
             Action::Bind(_) => of_terms(Kind::Binding, None),
+            Action::Refresh { .. } | Action::Switch { .. } => of_terms(Kind::Administrative, None),
             // Each node answers these for itself; none is ever decided.
             Action::Status
             | Action::Inspect { .. }

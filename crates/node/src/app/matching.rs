@@ -1,7 +1,8 @@
 //! One matching run: the protocols of `mpc` over a session, in the order on which the three nodes agreed.
 //!
 //! First `CheckInputs` over every submitted template, then `Search` of the valid enrolments in the gallery, then `Twins` among
-//! those that met nobody, last `Verify` of the valid verifications. Which protocols run with what depends only on the batch and
+//! those that met nobody, last `Verify` of the valid verifications. A renewal is alone in its batch: `Verify` with the own record, and
+//! if that matches `Search` among all others. Which protocols run with what depends only on the batch and
 //! on answers that all three nodes opened, so the nodes stay in step.
 //!
 //! A run is one blocking task: it computes, and works ahead while it waits for the peers between rounds. Out of scope: what follows from a verdict.
@@ -12,16 +13,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 use mpc::batch::{CheckInputs, Search, Twins, Verify};
 use mpc::gallery::Gallery;
 use mpc::record::{ProbeShare, RecordShare, probe_share, record_share};
+use mpc::refresh::Seed;
 use mpc::session::SessionKeys;
 use mpc::sharing::InputShare;
 use mpc::{Adder, Incoming, Outgoing, Protocol, Step};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use types::NodeId;
+use types::message::Action;
 use types::profile::Matching;
+use zeroize::Zeroizing;
 
 use super::link::{Session, SessionError};
 use super::pending::{Operation, Task};
+use super::seed;
 
 /// An operation with what the node's state adds to it.
 #[derive(Debug, Clone)]
@@ -51,8 +58,14 @@ pub(crate) enum Verdict {
     Admit(RecordShare),
     /// Compared with the own record.
     Compared(bool),
+    /// Matches the own record and no other; the share to keep in its place.
+    Replace(RecordShare),
+    /// Does not match the own record, or matches another one too.
+    Keep,
     /// Nothing to match.
     Unmatched,
+    /// The randomness of a refresh.
+    Seed(Seed),
 }
 
 /// Why a run ended without verdicts. Nothing was decided.
@@ -64,6 +77,9 @@ pub(crate) enum Failure {
     /// The nodes' messages do not fit together.
     #[error(transparent)]
     Protocol(#[from] mpc::Error),
+    /// The nodes did not find to one randomness.
+    #[error("the nodes do not agree on the randomness of a refresh")]
+    Disagreement,
     /// The sequencer ended it.
     #[error("the run was stopped")]
     Stopped,
@@ -99,6 +115,9 @@ impl Run {
     }
 
     fn verdicts(&self, mut keys: SessionKeys, exchange: &mut Exchange) -> Result<Vec<Verdict>, Failure> {
+        if self.operations.iter().any(|planned| matches!(planned.operation.action(), Action::Refresh { .. })) {
+            return Ok(vec![Verdict::Seed(self.seed(exchange)?)]);
+        }
         let (Some(matching), Some(gallery)) = (&self.matching, &self.gallery) else {
             return Ok(self.operations.iter().map(|_| Verdict::Unmatched).collect());
         };
@@ -110,6 +129,10 @@ impl Run {
         for (position, planned) in self.operations.iter().enumerate() {
             match (&planned.operation.task, valid.get(position).copied().flatten()) {
                 (Task::Enrol(_, input), Some(true)) => newcomers.push((position, self.shares(input, matching))),
+                (Task::Renew(_, input), Some(true)) => {
+                    let slot = planned.slot.ok_or(Failure::Broken)?;
+                    return Ok(vec![self.renew(matching, &gallery, slot, input, &mut keys, exchange)?]);
+                }
                 (Task::Verify(_, input), Some(true)) => {
                     if let Some(slot) = planned.slot {
                         claims.push((position, probe_share(self.node, input, matching), slot));
@@ -137,6 +160,15 @@ impl Run {
         if self.operations.len() <= FEW { Adder::Prefix } else { self.adder }
     }
 
+    /// The one operation of the batch begins a refresh.
+    fn seed(&self, exchange: &mut Exchange) -> Result<Seed, Failure> {
+        let mut random = Zeroizing::new([0; 32]);
+        getrandom::fill(random.as_mut()).map_err(|_| Failure::Broken)?;
+        let mut rng = ChaCha20Rng::from_seed(*random);
+        let session = exchange.session.id();
+        seed::agree(self.node, session, &mut rng, |outgoing| exchange.round(outgoing, || false))
+    }
+
     /// Per operation: whether its template is one; absent without a template.
     fn check(
         &self,
@@ -148,7 +180,7 @@ impl Run {
             .operations
             .iter()
             .map(|planned| match &planned.operation.task {
-                Task::Enrol(_, input) | Task::Verify(_, input) => Some(input),
+                Task::Enrol(_, input) | Task::Renew(_, input) | Task::Verify(_, input) => Some(input),
                 Task::Bind(_) | Task::Unmatched => None,
             })
             .collect();
@@ -156,6 +188,28 @@ impl Run {
         let checked = exchange.run(CheckInputs::new(keys.next_protocol(), matching, &given, self.quick())?)?;
         let mut valid = checked.into_iter();
         inputs.iter().map(|input| input.map(|_| valid.next().ok_or(Failure::Broken)).transpose()).collect()
+    }
+
+    /// The nodes learn which of the two comparisons failed; the member learns one bit.
+    fn renew(
+        &self,
+        matching: &Matching,
+        gallery: &Gallery,
+        slot: u32,
+        input: &InputShare,
+        keys: &mut SessionKeys,
+        exchange: &mut Exchange,
+    ) -> Result<Verdict, Failure> {
+        let (probe, record) = self.shares(input, matching);
+        let same = Verify::new(keys.next_protocol(), matching, gallery, &[(&probe, slot)], self.adder)?;
+        if exchange.run(same)? != [true] {
+            return Ok(Verdict::Keep);
+        }
+        let others = Search::new(keys.next_protocol(), matching, gallery, &[&probe], self.adder)?.except(slot);
+        match exchange.run(others.with_threads(threads()))?.as_slice() {
+            [false] => Ok(Verdict::Replace(record)),
+            _ => Ok(Verdict::Keep),
+        }
     }
 
     fn admit(
@@ -173,9 +227,7 @@ impl Run {
         let probes: Vec<&ProbeShare> = newcomers.iter().map(|(_, (probe, _))| probe).collect();
         let records: Vec<&RecordShare> = newcomers.iter().map(|(_, (_, record))| record).collect();
         let search = Search::new(keys.next_protocol(), matching, gallery, &probes, self.adder)?;
-        // All cores: nothing else of a batch can go on before its search has ended.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let known = exchange.run(search.with_threads(threads))?;
+        let known = exchange.run(search.with_threads(threads()))?;
         let fresh: Vec<bool> = known.iter().map(|known| !known).collect();
         let twins = exchange.run(Twins::new(keys.next_protocol(), matching, &probes, &records, &fresh, self.quick())?)?;
         for (((position, (_, record)), known), twin) in newcomers.into_iter().zip(known).zip(twins) {
@@ -192,6 +244,11 @@ impl Run {
     fn shares(&self, input: &InputShare, matching: &Matching) -> (ProbeShare, RecordShare) {
         (probe_share(self.node, input, matching), record_share(self.node, input, matching))
     }
+}
+
+/// All cores: nothing else of a batch can go on before its search has ended.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn unmatched(valid: &Option<bool>) -> Verdict {

@@ -20,6 +20,7 @@ mod personas;
 mod publisher;
 mod replay;
 mod rules;
+mod seed;
 mod sequencer;
 mod statement;
 mod status;
@@ -37,6 +38,8 @@ use types::api::{CharterBody, CommonsBody, LogBody, PeerBody, to_base64};
 use types::message::{Action, Certificate, Request};
 use types::sign::{Message as _, Signed};
 use types::{NodeId, TraceKey, limits};
+
+pub(crate) use sequencer::refresh::operators_request;
 
 pub use config::{Clock, Config, Patience, SystemClock};
 pub use publisher::{Courier, Delivery, WitnessAt};
@@ -94,6 +97,8 @@ impl App {
         let missing = NodeId::ALL.into_iter().filter(|node| *node != config.node).collect();
         let status = Status {
             committed: 0,
+            epoch: 0,
+            refreshing: false,
             records: std::collections::BTreeMap::new(),
             in_agreement,
             obstacle: Some(Obstacle::Unreachable(missing)),
@@ -161,7 +166,7 @@ impl App {
         sealed_share: Option<Vec<u8>>,
     ) -> Result<Certificate, Error> {
         let (core, request) = (&self.0.core, &signed.message);
-        if !request.action.is_decided() || matches!(request.action, Action::ShieldUp) {
+        if !request.action.is_decided() || matches!(request.action, Action::ShieldUp | Action::Switch { .. }) {
             return Err(Error::WrongAction { action: request.action.name() });
         }
         check_request(&signed, &core.config.roster, &core.commons, core.config.clock.now())?;
@@ -267,6 +272,8 @@ impl App {
             profiles: core.config.roster.profiles.iter().map(|profile| profile.id.to_string()).collect(),
             batch: status.committed,
             records: status.records.clone(),
+            epoch: status.epoch,
+            refreshing: status.refreshing,
             peers: others.map(|(node, available)| PeerBody { node: node.number(), available }).collect(),
         }
     }
@@ -363,7 +370,8 @@ impl App {
             judged.concerned.as_ref().filter(|row| has(row)).ok_or(Error::UnknownMember)?;
         }
         self.0.replays.note(reference.operation, until).await?;
-        if matches!(request.action, Action::Verify(_) | Action::Answer(_)) && matches!(task, Task::Verify(..)) {
+        let compares = matches!(request.action, Action::Verify(_) | Action::Renew(_) | Action::Answer(_));
+        if compares && matches!(task, Task::Verify(..) | Task::Renew(..)) {
             // After the replay check: a request that somebody repeats must not use up the member's attempts. A relying party's
             // uses are bounded by the grant and by the charter.
             let taken = self.0.attempts.take(&device);
@@ -406,11 +414,22 @@ impl App {
             let (id, input) = (profile.id.clone(), open_share(&request, profile, *node, seal_key, &sealed)?);
             Ok(match request.action {
                 Action::Enrol(_) => Task::Enrol(id, input),
+                Action::Renew(_) => Task::Renew(id, input),
                 _ => Task::Verify(id, input),
             })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "opening a share panicked" }))
     }
+}
+
+/// Drops what the charter in force no longer keeps at the chain's time, as a running node does now and then: afterwards the rows of
+/// nodes at one head are the same.
+///
+/// # Errors
+/// [`Error::Charter`], [`Error::Database`].
+pub(crate) async fn prune(store: &Store, roster: &types::roster::Roster) -> Result<(), Error> {
+    let rules = Rules::load(store, roster).await?;
+    store.forget_consent(store.chain().await?.decided_at, rules.retention_s()).await
 }
 
 async fn publication(config: &Config, store: &Store) -> Result<Publication, Error> {

@@ -40,6 +40,8 @@ pub(crate) struct Operation {
 pub(crate) enum Task {
     /// Match against everybody, then keep.
     Enrol(ProfileId, InputShare),
+    /// Compare with the own record, then with everybody else's, then keep in its place.
+    Renew(ProfileId, InputShare),
     /// Compare with one member's record: one's own, or that of the giver of a grant.
     Verify(ProfileId, InputShare),
     /// Nothing; keep this.
@@ -54,15 +56,20 @@ impl Operation {
         &self.signed.message.action
     }
 
-    /// A shield is never dropped before it is decided.
+    /// Is this a shield going up?
     pub(crate) fn is_shield(&self) -> bool {
         matches!(self.action(), Action::ShieldUp)
+    }
+
+    /// A shield and the nodes' own acts are never dropped before they are decided.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.is_shield() || matches!(self.action(), Action::Switch { .. })
     }
 
     /// The profile to match with, if it takes matching.
     pub(crate) fn profile(&self) -> Option<&ProfileId> {
         match &self.task {
-            Task::Enrol(profile, _) | Task::Verify(profile, _) => Some(profile),
+            Task::Enrol(profile, _) | Task::Renew(profile, _) | Task::Verify(profile, _) => Some(profile),
             Task::Bind(_) | Task::Unmatched => None,
         }
     }
@@ -74,7 +81,7 @@ impl Operation {
         };
         match &self.task {
             // Two components of four bytes per value.
-            Task::Enrol(_, input) | Task::Verify(_, input) => request + 8 * input.len(),
+            Task::Enrol(_, input) | Task::Renew(_, input) | Task::Verify(_, input) => request + 8 * input.len(),
             Task::Bind(_) | Task::Unmatched => request,
         }
     }
@@ -133,13 +140,13 @@ impl Pending {
     }
 
     /// Adds a new operation at the end, or answers it at once: too many, the same twice, or dropped elsewhere already.
-    /// Returns whether it was added. A shield always is, unless it is there already.
+    /// Returns whether it was added. A shield or an act of the nodes always is, unless it is there already.
     pub(crate) fn add(&mut self, operation: Arc<Operation>, answer: Answer) -> bool {
         let reference = operation.reference;
         let early = self.early.remove(&reference);
         let refusal = if self.numbers.contains_key(&reference) {
             Some(Error::Replayed)
-        } else if operation.is_shield() {
+        } else if operation.is_lasting() {
             None
         } else if let Some(node) = early.as_ref().and_then(|early| early.dropped) {
             Some(Error::NotEverywhere { node })
@@ -178,10 +185,10 @@ impl Pending {
         Some(waiting)
     }
 
-    /// Removes all but shields, and what was said of operations that are not here yet.
+    /// Removes all but shields and the nodes' own acts, and what was said of operations that are not here yet.
     pub(crate) fn take_all(&mut self) -> Vec<Waiting> {
         self.early.clear();
-        self.take_if(|waiting| !waiting.operation.is_shield())
+        self.take_if(|waiting| !waiting.operation.is_lasting())
     }
 
     /// Removes those for which `gone` holds.

@@ -74,6 +74,9 @@ pub struct Readiness {
 /// Published by the sequencer.
 pub(super) struct Status {
     pub(super) committed: u64,
+    /// Of which epoch the stored shares are, and whether a refresh is going on.
+    pub(super) epoch: u64,
+    pub(super) refreshing: bool,
     pub(super) records: BTreeMap<String, u64>,
     pub(super) in_agreement: [bool; 3],
     pub(super) obstacle: Option<Obstacle>,

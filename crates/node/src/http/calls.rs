@@ -30,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(enrol))
         .routes(routes!(verify))
+        .routes(routes!(renew))
         .routes(routes!(withdraw))
         .routes(routes!(outcome))
         .routes(routes!(status))
@@ -53,6 +54,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(release))
         .routes(routes!(bind))
         .routes(routes!(issue))
+        .routes(routes!(refresh))
         .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
@@ -72,6 +74,7 @@ pub(super) fn known(path: &str) -> &'static str {
     const PATHS: &[&str] = &[
         "/v1/enrolments",
         "/v1/verifications",
+        "/v1/renewals",
         "/v1/withdrawals",
         "/v1/outcomes",
         "/v1/status",
@@ -95,6 +98,7 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/releases",
         "/v1/bindings",
         "/v1/credentials",
+        "/v1/refresh",
         "/v1/charter",
         "/v1/commons",
         "/v1/page",
@@ -202,6 +206,15 @@ async fn enrol(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, F
     responses((status = 200, description = "Decided by all three nodes", body = DecisionBody)))]
 async fn verify(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
     decide(&api, asked.for_action(|a| matches!(a, Action::Verify(_)))?).await
+}
+
+/// Renew: replace my record by one of a newer sample
+///
+/// It must match the asking device's own record, and nobody else's. Send it to all three nodes.
+#[utoipa::path(post, path = "/v1/renewals", tag = "members", request_body = RequestBody,
+    responses((status = 200, description = "Decided by all three nodes", body = DecisionBody)))]
+async fn renew(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Renew(_)))?).await
 }
 
 /// Withdraw: erase my records on all three nodes
@@ -376,6 +389,16 @@ async fn bind(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Fa
     responses((status = 200, description = "This node's signed statement, with its signature", body = StatementBody)))]
 async fn issue(State(api): Shared, asked: Asked) -> Result<Json<StatementBody>, Failure> {
     state(&api, asked.for_action(|a| matches!(a, Action::Issue { .. }))?).await
+}
+
+/// Refresh: an operator has all stored shares renewed
+///
+/// Signed with a node's signing key. Send it to one node, which passes it on. The answer comes when all three have agreed on the
+/// randomness; the work goes on beside service, and `epoch` of `GET /v1/commons` counts up when it is done.
+#[utoipa::path(post, path = "/v1/refresh", tag = "operators", request_body = RequestBody,
+    responses((status = 200, description = "Begun on all three nodes", body = DecisionBody)))]
+async fn refresh(State(api): Shared, asked: Asked) -> Result<Json<DecisionBody>, Failure> {
+    decide(&api, asked.for_action(|a| matches!(a, Action::Refresh { .. }))?).await
 }
 
 /// Shield up: suspend every grant, refuse every pending request, at once

@@ -313,7 +313,15 @@ mod tests {
     fn page(config: &PageConfig) -> Page {
         let profiles = Vec::new();
         let (version, epochs) = (types::roster::VERSION, types::Epochs::DAILY);
-        let roster = Roster { version, commons: "here".to_owned(), throw_away: true, epochs, nodes: Vec::new(), profiles };
+        let roster = Roster {
+            version,
+            commons: "here".to_owned(),
+            throw_away: true,
+            epochs,
+            nodes: Vec::new(),
+            profiles,
+            successions: Vec::new(),
+        };
         Page::open(config, &roster).unwrap()
     }
 

@@ -99,7 +99,7 @@ impl Peers {
         let timing = Timing { heartbeat: config.heartbeat(), dead_after: config.dead_after() };
         let shared = Arc::new(Shared {
             own,
-            digest: roster.digest(),
+            digest: roster.keys(),
             timing,
             handshake_timeout: config.handshake_timeout(),
             round_timeout: config.round_timeout(),

@@ -60,6 +60,7 @@ fn roster_of(sites: [&Site; 3]) -> Roster {
         commons: "test".to_owned(),
         throw_away: true,
         epochs: types::Epochs::DAILY,
+        successions: Vec::new(),
         nodes: nodes.to_vec(),
         profiles,
     };

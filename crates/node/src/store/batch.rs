@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use credential::Commitment;
 use credential::escrow::{Share, Slope};
+use mpc::refresh::Seed;
 use tlog::Peaks;
 use tlog::merkle::leaf_hash;
 use types::consent::{Ask, SignedCharter, Terms};
@@ -103,6 +104,15 @@ pub enum Effect {
         /// Marks the member's log entries from now on. The first one stays.
         trace: TraceKey,
     },
+    /// A record of a newer sample takes the place of the member's old one, whose bytes are erased.
+    Replace {
+        /// Profile and slot of the new one.
+        share: ShareRef,
+        /// Version of the profile.
+        profile_version: u16,
+        /// Where the old one lies.
+        replaced: (ProfileId, u32),
+    },
     /// Records are masked and erased.
     Erase {
         /// Which.
@@ -200,6 +210,18 @@ pub enum Effect {
         /// Whose.
         member: MemberId,
     },
+    /// All stored shares are to be renewed.
+    BeginRefresh {
+        /// The epoch that they will be of.
+        epoch: u64,
+        /// On which the nodes agreed.
+        seed: Seed,
+    },
+    /// The renewed shares are used from the next batch on.
+    EndRefresh {
+        /// The epoch that they are of.
+        epoch: u64,
+    },
 }
 
 /// A binding as it begins.
@@ -281,7 +303,7 @@ impl Batch {
     /// Shares that this batch has put into segment files.
     pub fn admitted(&self) -> impl Iterator<Item = &ShareRef> {
         self.entries.iter().filter_map(|entry| match &entry.effect {
-            Effect::Admit { share, .. } => Some(share),
+            Effect::Admit { share, .. } | Effect::Replace { share, .. } => Some(share),
             _ => None,
         })
     }
@@ -290,14 +312,23 @@ impl Batch {
     pub fn erased(&self) -> impl Iterator<Item = &(ProfileId, u32)> {
         self.entries.iter().flat_map(|entry| match &entry.effect {
             Effect::Erase { records } => records.as_slice(),
+            Effect::Replace { replaced, .. } => std::slice::from_ref(replaced),
             _ => &[],
+        })
+    }
+
+    /// The epoch to whose shares this batch goes over.
+    pub fn ends_refresh(&self) -> Option<u64> {
+        self.entries.iter().find_map(|entry| match entry.effect {
+            Effect::EndRefresh { epoch } => Some(epoch),
+            _ => None,
         })
     }
 
     /// Says which slots the admitted shares took, in their order.
     pub fn set_slots(&mut self, slots: Vec<u32>) {
         let admitted = self.entries.iter_mut().filter_map(|entry| match &mut entry.effect {
-            Effect::Admit { share, .. } => Some(share),
+            Effect::Admit { share, .. } | Effect::Replace { share, .. } => Some(share),
             _ => None,
         });
         for (share, slot) in admitted.zip(slots) {

@@ -43,7 +43,12 @@ const CUT: i64 = 2;
 pub(super) async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry, certificate: &Certificate) -> Result<(), Error> {
     let operation = entry.decision.operation;
     match &entry.effect {
-        Effect::None | Effect::Admit { .. } | Effect::Erase { .. } => Ok(()),
+        Effect::None
+        | Effect::Admit { .. }
+        | Effect::Replace { .. }
+        | Effect::Erase { .. }
+        | Effect::BeginRefresh { .. }
+        | Effect::EndRefresh { .. } => Ok(()),
         // `recovery` does these.
         Effect::SetGuardians { .. }
         | Effect::StartRecovery(_)

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::segment::Segments;
 use super::tiles::LogFiles;
-use super::{Chain, LOG, META, Own, SHARES, lock, log, meta, options, slots};
+use super::{Chain, LOG, META, Own, SHARES, epoch, lock, log, meta, options, slots};
 use crate::Error;
 
 /// Faults named in full per part; more are only counted.
@@ -373,9 +373,10 @@ impl Check<'_> {
                 self.fault(PART, what);
             }
         }
+        let epoch = epoch::before_open(&self.pool).await?.present;
         for profile in &self.roster.profiles {
             let known = slots::known(&self.pool, &profile.id).await?;
-            match Segments::verify(&self.dir.join(SHARES), self.node, profile, &known) {
+            match Segments::verify(&self.dir.join(SHARES), self.node, profile, epoch, &known) {
                 Ok(shares) => self.checked(PART, shares),
                 Err(error) => self.fault(PART, error.chain()),
             }

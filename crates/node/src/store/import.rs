@@ -34,7 +34,8 @@ impl Store {
         blocking(move || {
             let shares: Vec<NewShare<'_>> = records
                 .iter()
-                .map(|record| NewShare { profile: &id, record: OperationId([0; 16]), values: record.values() })
+                .zip(first..)
+                .map(|(record, slot)| NewShare { profile: &id, record: name(slot), values: record.values() })
                 .collect();
             segments.append_from(first, &shares)
         })
@@ -43,6 +44,11 @@ impl Store {
         let (segments, id) = (Arc::clone(&self.segments), profile.clone());
         blocking(move || segments.admit(&id, first..first + count)).await
     }
+}
+
+/// No operation brought the record: the first slot that it is in stands for one.
+fn name(slot: u32) -> OperationId {
+    OperationId(u128::from(slot).to_le_bytes())
 }
 
 /// Rows of records in `count` slots from `first`. Made inside the database: a million rows in seconds.

@@ -7,7 +7,7 @@ use types::roster::Roster;
 use types::{NodeId, ProfileId};
 
 use super::segment::Segments;
-use super::{Chain, META, SHARES, Store, blocking, lock, meta, options, slots};
+use super::{Chain, Epoch, META, SHARES, Store, blocking, epoch, lock, meta, options, slots};
 use crate::Error;
 
 /// What a data directory holds.
@@ -17,6 +17,8 @@ pub struct Inspection {
     pub chain: Chain,
     /// Active records per profile.
     pub records: Vec<(ProfileId, u64)>,
+    /// Of which epoch the shares are.
+    pub epoch: Epoch,
     /// Whether every share was read and its checksum holds. Not while a node runs on the directory: it has checked them at its
     /// start, and changes them.
     pub verified: bool,
@@ -42,14 +44,16 @@ impl Store {
         meta::check_owner(&pool, dir, node, &roster.digest()).await?;
         let chain = meta::chain(&pool, &roster.digest()).await?;
         let records = slots::record_counts(&pool, &roster.profiles).await?;
+        let epoch = epoch::before_open(&pool).await?;
         if lock.is_some() {
+            let present = epoch.present;
             for profile in &roster.profiles {
                 let known = slots::known(&pool, &profile.id).await?;
                 let (root, profile) = (dir.join(SHARES), profile.clone());
-                blocking(move || Segments::verify(&root, node, &profile, &known)).await?;
+                blocking(move || Segments::verify(&root, node, &profile, present, &known)).await?;
             }
         }
         pool.close().await;
-        Ok(Inspection { chain, records, verified: lock.is_some() })
+        Ok(Inspection { chain, records, epoch, verified: lock.is_some() })
     }
 }

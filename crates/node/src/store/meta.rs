@@ -12,7 +12,7 @@ use types::{DeviceKey, Digest, MemberId, NodeId, OperationId, ProfileId, Signatu
 
 use super::batch::{Batch, Chain, Effect, Entry, MemberRow, Newest, RecordRow};
 use super::slots::{leave, list_erasure, take, trim};
-use super::{ShareRef, VERSION, consent, log, recovery};
+use super::{ShareRef, VERSION, consent, epoch, log, recovery};
 use crate::Error;
 
 /// Upper bound of a stored batch: every decision with its effect and request, plus the frame around them.
@@ -72,6 +72,12 @@ pub(super) async fn prepare(pool: &SqlitePool, batch: &Batch) -> Result<(), Erro
     Ok(())
 }
 
+/// Rewrites what follows on this node from the promised batch; its digest stays.
+pub(super) async fn promise_instead(pool: &SqlitePool, batch: &Batch) -> Result<(), Error> {
+    sqlx::query("UPDATE prepared SET body = ?").bind(encode(batch)).execute(pool).await?;
+    Ok(())
+}
+
 pub(super) async fn prepared(pool: &SqlitePool) -> Result<Option<Batch>, Error> {
     let row = sqlx::query("SELECT body FROM prepared").fetch_optional(pool).await?;
     row.map(|row| Ok(types::decode("prepared batch", &row.try_get::<Vec<u8>, _>(0)?, BATCH_BYTES)?)).transpose()
@@ -114,6 +120,7 @@ pub(super) async fn commit(
         apply(&mut tx, batch, entry).await?;
         consent::apply(&mut tx, batch, entry, certificate).await?;
         recovery::apply(&mut tx, batch, entry).await?;
+        epoch::apply(&mut tx, batch, entry).await?;
         let forget_after = match entry.effect {
             // Whoever has left is soon forgotten altogether.
             Effect::Erase { .. } => forget_after.min(batch.time.saturating_add(LEFT_S)),
@@ -139,7 +146,11 @@ pub(super) async fn commit(
         .await?;
     sqlx::query("DELETE FROM prepared").execute(&mut *tx).await?;
     tx.commit().await?;
-    if batch.entries.iter().any(|entry| matches!(entry.effect, Effect::Erase { .. })) {
+    if batch
+        .entries
+        .iter()
+        .any(|entry| matches!(entry.effect, Effect::Replace { .. } | Effect::Erase { .. } | Effect::EndRefresh { .. }))
+    {
         // Erased rows must not live on in the write-ahead log.
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(pool).await?;
     }
@@ -154,6 +165,7 @@ async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Result<(), Erro
             };
             admit(tx, batch, (&entry.device, &member, trace), share, *profile_version).await
         }
+        Effect::Replace { share, profile_version, replaced } => replace(tx, batch, share, *profile_version, replaced).await,
         Effect::Erase { records } => {
             for (profile, slot) in records {
                 erase(tx, profile, *slot).await?;
@@ -188,6 +200,30 @@ async fn admit(
         .execute(&mut **tx)
         .await?;
     take(tx, share).await
+}
+
+/// The row stays the member's; what it points to is the new share.
+async fn replace(
+    tx: &mut Tx<'_>,
+    batch: &Batch,
+    share: &ShareRef,
+    profile_version: u16,
+    (profile, slot): &(ProfileId, u32),
+) -> Result<(), Error> {
+    let row = sqlx::query(
+        "UPDATE records SET slot = ?, profile_version = ?, batch = ?, since = ? WHERE profile = ? AND slot = ? RETURNING slot",
+    )
+    .bind(share.slot)
+    .bind(profile_version)
+    .bind(signed(batch.number))
+    .bind(signed(batch.time))
+    .bind(profile.as_str())
+    .bind(slot)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.ok_or(Error::Internal { what: "a record that is replaced is stored" })?;
+    take(tx, share).await?;
+    leave(tx, &ShareRef { profile: profile.clone(), slot: *slot }).await
 }
 
 async fn erase(tx: &mut Tx<'_>, profile: &ProfileId, slot: u32) -> Result<(), Error> {

@@ -5,7 +5,8 @@
 //! | `meta.sqlite` (`-wal`, `-shm`) | members, records, shares of members' secrets, the decision chain, recent certificates | trusted; who changes it can hide or forge members on this node, and the other two nodes then disagree with it |
 //! | `log/tile/...` | full tiles and entry bundles of the transparency log | not trusted; see [`tiles`] |
 //! | `log/conflicts/...` | evidence against another node's log | for people; while it is there, nothing is decided |
-//! | `shares/PROFILE/NNNNNN.seg`, `.idx` | this node's shares, and their checksums | trusted for content; see [`segment`] |
+//! | `shares/PROFILE/NNNNNN.seg`, `.idx` | this node's shares of epoch 0, and their checksums | trusted for content; see [`segment`] |
+//! | `shares/PROFILE/eNNNNNN/...` | the same of a later epoch; one epoch at a time is in use | likewise |
 //! | `lock` | nothing | not trusted; keeps two processes apart |
 //!
 //! **Durability**: every method that changes something returns after it is on disk (SQLite with `synchronous=FULL`, segment
@@ -27,7 +28,9 @@
 mod batch;
 mod compact;
 mod consent;
+mod epoch;
 pub mod fsck;
+pub mod handover;
 mod import;
 mod inspect;
 mod log;
@@ -60,6 +63,7 @@ pub use batch::{
     AskCounts, AskRow, Batch, Chain, Effect, Entry, Event, GrantRow, MemberRow, NewBinding, NewGrant, NewRecovery, Newest,
     RecordRow, Trail,
 };
+pub use epoch::{Coming, Epoch};
 pub use inspect::Inspection;
 pub use log::Own;
 pub use personas::BindingRow;
@@ -141,7 +145,8 @@ impl Store {
             known.insert(profile.id.clone(), slots::known(&write, &profile.id).await?);
         }
         let (root, profiles) = (dir.join(SHARES), roster.profiles.clone());
-        let segments = blocking(move || Segments::open(&root, node, &profiles, &known)).await?;
+        let epoch = epoch::state(&write).await?.present;
+        let segments = blocking(move || Segments::open(&root, node, &profiles, epoch, &known)).await?;
         let log_dir = dir.join(LOG);
         let log_files = Arc::new(open_log(&write, &log_dir).await?);
         let (segments, profiles, roster) = (Arc::new(segments), &roster.profiles, roster.clone());
@@ -149,11 +154,18 @@ impl Store {
         let store = Self { read, write, segments, log_files, dir, log_dir, roster, _lock: lock };
         // Whatever the list still named is overwritten.
         slots::forget_erasures(&store.write).await?;
-        // Moves follow every commit, so there are none to finish while a batch is prepared.
-        if store.prepared().await?.is_none() {
-            for profile in profiles {
-                store.compact(&profile.id).await?;
+        match store.prepared().await? {
+            // Moves follow every commit, so there are none to finish while a batch is prepared.
+            None => {
+                for profile in profiles {
+                    store.compact(&profile.id).await?;
+                }
             }
+            // Who has promised to go over to new shares must have them.
+            Some(batch) if batch.ends_refresh().is_some() => {
+                store.refresh_shares(|| false).await?;
+            }
+            Some(_) => {}
         }
         Ok(store)
     }
@@ -343,6 +355,9 @@ impl Store {
     /// # Errors
     /// [`Error::Database`], [`Error::Io`], [`Error::Damaged`]. The node must restart then.
     pub async fn settle(&self, batch: &Batch) -> Result<(), Error> {
+        if let Some(epoch) = batch.ends_refresh() {
+            self.switch(epoch).await?;
+        }
         let mut changed: BTreeMap<ProfileId, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
         for share in batch.admitted() {
             changed.entry(share.profile.clone()).or_default().0.push(share.slot);
@@ -373,7 +388,7 @@ impl Store {
             let (segments, id) = (Arc::clone(&self.segments), profile.clone());
             let moves = blocking(move || {
                 segments.trim(&id)?;
-                let gallery = Arc::clone(segments.gallery(&id)?);
+                let gallery = segments.gallery(&id)?;
                 let moves = compact::moves(&gallery.read().unwrap_or_else(PoisonError::into_inner), most);
                 segments.copy(&id, &moves)?;
                 Ok(moves)
@@ -501,7 +516,7 @@ impl Store {
     /// # Errors
     /// [`Error::Internal`] for an unknown profile.
     pub fn gallery(&self, profile: &ProfileId) -> Result<Arc<RwLock<Gallery>>, Error> {
-        self.segments.gallery(profile).map(Arc::clone)
+        self.segments.gallery(profile)
     }
 }
 

@@ -43,6 +43,7 @@ fn roster(seed: u8) -> Roster {
         epochs: types::Epochs::DAILY,
         nodes,
         profiles,
+        successions: Vec::new(),
     }
 }
 
@@ -563,4 +564,164 @@ async fn an_inspection_finds_damage_and_changes_nothing() {
     let other = Store::inspect(dir.path(), NodeId::ALL[1], &roster(1)).await;
     assert!(matches!(other, Err(Error::OtherNode { .. })));
     assert!(matches!(Store::inspect(Path::new("/nowhere"), node(), &roster(1)).await, Err(Error::NoStore { .. })));
+}
+
+const BEGUN: u8 = 0xE0;
+
+async fn begin_refresh(store: &Store, number: u64, epoch: u64) -> Batch {
+    let previous = store.chain().await.unwrap().head;
+    let seed = mpc::refresh::Seed::from_bytes([BEGUN; 32]);
+    batch(number, previous, BEGUN | number as u8, Outcome::RefreshBegun { epoch }, Effect::BeginRefresh { epoch, seed })
+}
+
+async fn end_refresh(store: &Store, number: u64, epoch: u64) -> Batch {
+    let previous = store.chain().await.unwrap().head;
+    batch(number, previous, BEGUN | number as u8, Outcome::Refreshed { epoch }, Effect::EndRefresh { epoch })
+}
+
+/// What the share of record `n` is in epoch 1.
+fn renewed(n: u8) -> Vec<u16> {
+    let seed = mpc::refresh::Seed::from_bytes([BEGUN; 32]);
+    let mut values = values(n).values().to_vec();
+    mpc::refresh::Refresh::new(node(), &roster(1).profiles[0].digest(), &seed).apply(&[n; 16], &mut values);
+    values
+}
+
+/// Slots of the records 1, 2, ... in the store, by what lies there in `epoch` 0 or 1.
+fn holds(store: &Store, slot: u32, n: u8, epoch: u64) -> bool {
+    stored(store, slot) == if epoch == 0 { values(n).values().to_vec() } else { renewed(n) }
+}
+
+fn epochs_on_disk(dir: &TempDir) -> Vec<String> {
+    let above = dir.path().join("shares/vector-64");
+    let names = std::fs::read_dir(above).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn changes_during_a_refresh_are_in_both_epochs() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    for n in 1..=3 {
+        let batch = admission(&store, n).await;
+        decide(&store, &batch).await;
+    }
+    let begin = begin_refresh(&store, 4, 1).await;
+    decide(&store, &begin).await;
+    assert!(!store.is_refreshed(1));
+    // One comes before the new files are made, one after; one leaves.
+    let batch = admission(&store, 4).await;
+    decide(&store, &batch).await;
+    assert!(!store.refresh_shares(|| true).await.unwrap(), "stopped early");
+    assert!(store.refresh_shares(|| false).await.unwrap() && store.is_refreshed(1));
+    let batch = admission(&store, 5).await;
+    decide(&store, &batch).await;
+    let leave = withdrawal(&store, 2, 1).await;
+    decide(&store, &leave).await;
+    assert!(store.is_refreshed(1) && in_use(&store) == [0, 2, 3, 4]);
+    assert!(holds(&store, 0, 1, 0) && holds(&store, 4, 5, 0));
+
+    let number = store.chain().await.unwrap().committed + 1;
+    let end = end_refresh(&store, number, 1).await;
+    decide(&store, &end).await;
+    assert_eq!(store.epoch().await.unwrap().present, 1);
+    assert!(store.epoch().await.unwrap().coming.is_none() && in_use(&store) == [0, 2, 3, 4]);
+    for (slot, n) in [(0, 1), (2, 3), (3, 4), (4, 5)] {
+        assert!(holds(&store, slot, n, 1), "slot {slot}");
+    }
+    assert_eq!(stored(&store, 1), [0; 64], "who left is gone from the new files");
+    let batch = admission(&store, 6).await;
+    decide(&store, &batch).await;
+    store.close().await;
+    drop(store);
+    let store = open(&dir).await.unwrap();
+    assert_eq!(epochs_on_disk(&dir), ["e000001"]);
+    // The newcomer of the new epoch is kept as it came, in the slot of the one who left.
+    assert!(holds(&store, 1, 6, 0) && holds(&store, 0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_start_finishes_or_repeats_what_a_refresh_left() {
+    for fall in 0..5 {
+        let dir = created().await;
+        let store = open(&dir).await.unwrap();
+        let batch = admission(&store, 1).await;
+        decide(&store, &batch).await;
+        let begin = begin_refresh(&store, 2, 1).await;
+        decide(&store, &begin).await;
+        let end = end_refresh(&store, 3, 1).await;
+        if fall > 0 {
+            store.refresh_shares(|| false).await.unwrap();
+        }
+        if fall > 1 {
+            store.prepare(&end).await.unwrap();
+        }
+        if fall > 2 {
+            store.commit(&end, &VOTES, 1000).await.unwrap();
+        }
+        if fall > 3 {
+            store.segments.switch(1).unwrap();
+        }
+        store.close().await;
+        drop(store);
+        let store = open(&dir).await.unwrap();
+        let present = u64::from(fall > 2);
+        assert_eq!(store.epoch().await.unwrap().present, present, "{fall}");
+        assert!(holds(&store, 0, 1, present), "{fall}");
+        if fall == 2 {
+            // Promised: the new files are there again, and the commit can follow.
+            assert!(store.is_refreshed(1));
+            store.commit(&end, &VOTES, 1000).await.unwrap();
+            store.settle(&end).await.unwrap();
+        }
+        if fall < 2 {
+            assert_eq!(epochs_on_disk(&dir), ["000000.idx", "000000.seg"], "what was half made is gone");
+            store.refresh_shares(|| false).await.unwrap();
+            decide(&store, &end).await;
+        }
+        assert!(holds(&store, 0, 1, 1) && store.epoch().await.unwrap().coming.is_none());
+        store.close().await;
+        drop(store);
+        open(&dir).await.unwrap();
+        assert_eq!(epochs_on_disk(&dir), ["e000001"], "{fall}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_another_epoch_are_refused() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    let batch = admission(&store, 1).await;
+    decide(&store, &batch).await;
+    let old = [segment(&dir), index(&dir)].map(|path| (path.file_name().unwrap().to_owned(), std::fs::read(path).unwrap()));
+    let begin = begin_refresh(&store, 2, 1).await;
+    decide(&store, &begin).await;
+    store.refresh_shares(|| false).await.unwrap();
+    let end = end_refresh(&store, 3, 1).await;
+    decide(&store, &end).await;
+    store.close().await;
+    drop(store);
+    // Somebody puts back the share files of a backup.
+    for (name, bytes) in old {
+        std::fs::write(dir.path().join("shares/vector-64/e000001").join(name), bytes).unwrap();
+    }
+    let error = open(&dir).await.err().unwrap();
+    assert!(matches!(&error, Error::Damaged { what, .. } if what.contains("epoch")), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_share_stops_a_refresh_and_leaves_the_present_files() {
+    let dir = created().await;
+    let store = open(&dir).await.unwrap();
+    let batch = admission(&store, 1).await;
+    decide(&store, &batch).await;
+    let begin = begin_refresh(&store, 2, 1).await;
+    decide(&store, &begin).await;
+    flip(&segment(&dir), 0, 3);
+    assert!(matches!(store.refresh_shares(|| false).await, Err(Error::Damaged { .. })));
+    assert!(!store.is_refreshed(1));
+    flip(&segment(&dir), 0, 3);
+    assert!(store.refresh_shares(|| false).await.unwrap() && store.is_refreshed(1));
 }

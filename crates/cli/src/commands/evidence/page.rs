@@ -116,6 +116,7 @@ fn act_in_words(action: &Action) -> &'static str {
     match action {
         Action::Enrol(_) => "A person asked to enrol",
         Action::Verify(_) => "A member verified themselves",
+        Action::Renew(_) => "A member renewed their record",
         Action::Withdraw { .. } => "A member withdrew",
         Action::Grant(_) => "A member granted a use",
         Action::Narrow(_) => "A member narrowed a grant",
@@ -126,6 +127,8 @@ fn act_in_words(action: &Action) -> &'static str {
         Action::Ask(_) => "A relying party asked",
         Action::Use(_) => "A relying party used a grant",
         Action::Charter(_) => "The rules changed",
+        Action::Refresh { .. } => "An operator had all stored shares renewed",
+        Action::Switch { .. } => "The nodes went over to renewed shares",
         Action::SetGuardians(_) => "A member named guardians",
         Action::StartRecovery(_) => "A new device began to recover a member",
         Action::VetoRecovery { .. } => "A member's device said no to a recovery",

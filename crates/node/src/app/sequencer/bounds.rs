@@ -1,7 +1,8 @@
 //! Bounds of a batch while it is put together.
 //!
 //! What one operation changes, no other of the same batch may depend on: so what is read at the head of the chain stays true
-//! inside the batch, and a use cannot be counted twice against one count. A charter goes alone.
+//! inside the batch, and a use cannot be counted twice against one count. A charter goes alone, and so do
+//! a renewal, whose search leaves a slot out, and the steps of a refresh.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,7 @@ enum Touched {
 impl Bounds {
     /// Whether `operation` may fit beside those before it, as far as can be said without its plan.
     pub(super) fn may_admit(&self, operation: &Operation, roster: &Roster) -> bool {
-        let alone = matches!(operation.action(), Action::Charter(_));
+        let alone = goes_alone(operation);
         let room = !self.closed && self.operations < limits::BATCH_OPERATIONS && (!alone || self.operations == 0);
         room && self.rows_with(operation, roster).is_some() && own(operation).all(|touched| !self.touched.contains(&touched))
     }
@@ -50,7 +51,7 @@ impl Bounds {
         self.profile = self.profile.take().or_else(|| operation.profile().cloned());
         self.touched.extend(own(operation).chain(member));
         self.operations += 1;
-        self.closed = matches!(operation.action(), Action::Charter(_));
+        self.closed = goes_alone(operation);
         true
     }
 
@@ -61,6 +62,10 @@ impl Bounds {
         let same = self.profile.as_ref().is_none_or(|chosen| chosen == profile);
         (same && rows <= limits::BATCH_PROBE_ROWS).then_some(rows)
     }
+}
+
+fn goes_alone(operation: &Operation) -> bool {
+    matches!(operation.action(), Action::Charter(_) | Action::Renew(_) | Action::Refresh { .. } | Action::Switch { .. })
 }
 
 /// What an operation touches by itself. A use of a grant touches the member who gave it and no count of the party's, so one

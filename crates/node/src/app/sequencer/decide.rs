@@ -34,7 +34,7 @@ impl Sequencer {
             Err(failure) => {
                 let unreachable = match &failure {
                     Failure::Session(error) => Some(error.node()),
-                    Failure::Protocol(_) | Failure::Stopped | Failure::Broken => None,
+                    Failure::Protocol(_) | Failure::Disagreement | Failure::Stopped | Failure::Broken => None,
                 };
                 self.abandon(unreachable, &failure.to_string());
             }
@@ -234,7 +234,9 @@ impl Sequencer {
         let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Idle) else { return Ok(()) };
         let batch = prepared.batch;
         self.core.store.settle(&batch).await?;
+        self.fault(Point::AfterSettle)?;
         self.adopt(&batch).await?;
+        self.follow_refresh().await?;
 
         let log = std::mem::take(&mut self.log);
         self.log = batch.extend(log).ok_or(Error::Internal { what: "the store has checked the log" })?;
@@ -258,7 +260,7 @@ impl Sequencer {
         Ok(())
     }
 
-    fn fault(&self, point: Point) -> Flow {
+    pub(super) fn fault(&self, point: Point) -> Flow {
         match self.core.config.faults.stop_at(point) {
             true => Err(Halt::Fault),
             false => Ok(()),

@@ -24,6 +24,7 @@ mod bounds;
 mod decide;
 mod outcome;
 mod propose;
+pub(crate) mod refresh;
 mod shield;
 
 use std::collections::BTreeMap;
@@ -112,6 +113,7 @@ pub(super) struct Sequencer {
     finished: mpsc::Sender<(SessionId, Result<Vec<Verdict>, Failure>)>,
     forgotten: Instant,
     shields_told: Instant,
+    refresh: refresh::Progress,
 }
 
 /// A connected peer.
@@ -205,6 +207,7 @@ impl Sequencer {
             finished,
             forgotten: Instant::now(),
             shields_told: Instant::now(),
+            refresh: refresh::Progress::new(core.store.epoch().await?),
             core,
         };
         if let Some(batch) = sequencer.core.store.prepared().await? {
@@ -341,6 +344,7 @@ impl Sequencer {
                     return Ok(());
                 }
                 let reference = operation.reference;
+                self.pass_on_act(&operation);
                 if self.pending.add(operation, answer) && !self.is_coordinator() {
                     self.send(coordinator(), ControlMessage::Have { operations: vec![reference] });
                 }
@@ -404,6 +408,7 @@ impl Sequencer {
                 }
             }
             ControlMessage::Shields { requests } => self.on_shields(from, requests).await?,
+            ControlMessage::Acts { requests } => self.on_acts(from, requests).await?,
             ControlMessage::Dropped { operations, node } => self.on_dropped(operations, node).await?,
             ControlMessage::Propose(proposal) => self.on_propose(from, proposal).await?,
             ControlMessage::Ready { session } => self.on_ready(from, session),
@@ -439,7 +444,7 @@ impl Sequencer {
         self.update_status();
     }
 
-    /// Answers everything that waits for a batch but shields. Returns what it was.
+    /// Answers everything that waits for a batch but shields and the nodes' own acts. Returns what it was.
     fn fail_pending(&mut self, error: impl Fn(&Waiting) -> Error) -> Vec<OperationRef> {
         let waiting = self.pending.take_all();
         let references = waiting.iter().map(|waiting| waiting.operation.reference).collect();
@@ -498,6 +503,7 @@ impl Sequencer {
         if !operations.is_empty() && self.is_coordinator() {
             self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
         }
+        self.tend_refresh().await?;
         if self.shields_told.elapsed() > ASK_AGAIN {
             self.shields_told = Instant::now();
             self.requeue_shields().await?;
@@ -544,14 +550,14 @@ impl Sequencer {
     /// Operations that some node never got, and operations whose time has passed.
     fn drop_overdue(&mut self, share: Duration, answer: Duration) {
         let now = self.core.config.clock.now();
-        let expired = |w: &Waiting| !w.operation.is_shield() && w.operation.expires_at + types::limits::CLOCK_SKEW_S < now;
+        let expired = |w: &Waiting| !w.operation.is_lasting() && w.operation.expires_at + types::limits::CLOCK_SKEW_S < now;
         for waiting in self.pending.take_if(expired) {
             waiting.finish(Err(Error::Expired));
         }
         let coordinator = self.is_coordinator();
         let limit = if coordinator { share } else { share + answer };
         let overdue =
-            |w: &Waiting| !w.operation.is_shield() && w.since.elapsed() > limit && (!coordinator || w.lacking().is_some());
+            |w: &Waiting| !w.operation.is_lasting() && w.since.elapsed() > limit && (!coordinator || w.lacking().is_some());
         for waiting in self.pending.take_if(overdue) {
             let node = waiting.lacking().filter(|_| coordinator).unwrap_or(self::coordinator());
             let operations = vec![waiting.operation.reference];
@@ -570,7 +576,7 @@ impl Sequencer {
                     let time = self.core.config.clock.now().max(self.chain.decided_at);
                     match self.plan(&waiting.operation, time).await? {
                         Planning::Refuse(error) => waiting.finish(Err(error)),
-                        _ if waiting.operation.is_shield() => self.pending.put_back(waiting),
+                        _ if waiting.operation.is_lasting() => self.pending.put_back(waiting),
                         _ => waiting.finish(Err(Error::NotEverywhere { node })),
                     }
                 }
@@ -620,6 +626,7 @@ impl Sequencer {
         {
             let mut status = self.core.status.write().unwrap_or_else(PoisonError::into_inner);
             status.committed = self.chain.committed;
+            (status.epoch, status.refreshing) = (self.refresh.epoch.present, self.refresh.epoch.coming.is_some());
             let profiles = self.core.config.roster.profiles.iter();
             let counted = profiles.filter_map(|profile| Some((&profile.id, self.galleries.get(&profile.id)?)));
             status.records = counted.map(|(profile, gallery)| (profile.to_string(), active(gallery))).collect();

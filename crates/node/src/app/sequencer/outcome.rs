@@ -30,7 +30,7 @@ impl Sequencer {
         let mut log = self.log.clone();
         let charter = self.core.rules().charter.digest();
         for (planned, verdict) in decided {
-            let compared = matches!(verdict, Verdict::Compared(_));
+            let compared = matches!(verdict, Verdict::Compared(_) | Verdict::Replace(_) | Verdict::Keep);
             let (outcome, effect) = self.outcome(&planned, verdict, charter, &mut shares)?;
             let trail = self.trail(&planned, &outcome, compared, time);
             let OperationRef { operation, request } = planned.operation.reference;
@@ -65,6 +65,7 @@ impl Sequencer {
                 Verdict::Compared(matched) => (Outcome::Verified { matched }, Effect::None),
                 _ => (Outcome::InvalidTemplate, Effect::None),
             },
+            Permit::Renew => self.renewal(planned, verdict, shares)?,
             Permit::Withdraw => {
                 let records = u32::try_from(planned.records.len()).unwrap_or(u32::MAX);
                 (Outcome::Withdrawn { records }, Effect::Erase { records: planned.records.clone() })
@@ -123,6 +124,12 @@ impl Sequencer {
                 let binding = NewBinding { member: concerned()?.member, commitment, slope, share };
                 (Outcome::Bound { commitment: commitment.digest() }, Effect::Bind(Box::new(binding)))
             }
+            Permit::BeginRefresh { epoch } => {
+                let Verdict::Seed(seed) = verdict else { return Err(misfit()) };
+                let epoch = *epoch;
+                (Outcome::RefreshBegun { epoch }, Effect::BeginRefresh { epoch, seed })
+            }
+            Permit::EndRefresh { epoch } => (Outcome::Refreshed { epoch: *epoch }, Effect::EndRefresh { epoch: *epoch }),
             _ => return Err(misfit()),
         })
     }
@@ -140,6 +147,25 @@ impl Sequencer {
     }
 
     /// A member's id stays when their device changes.
+    fn renewal(
+        &self,
+        planned: &Planned,
+        verdict: Verdict,
+        shares: &mut Vec<OwnedShare>,
+    ) -> Result<(Outcome, Effect), Error> {
+        let values = match verdict {
+            Verdict::Replace(values) => values,
+            Verdict::Keep => return Ok((Outcome::NotRenewed, Effect::None)),
+            _ => return Ok((Outcome::InvalidTemplate, Effect::None)),
+        };
+        let (Some(profile), Some(slot)) = (planned.operation.profile(), planned.slot) else { return Err(misfit()) };
+        let record = planned.operation.reference.operation;
+        shares.push(OwnedShare { profile: profile.clone(), record, values });
+        let profile_version = self.core.config.roster.profile(profile).map_or(0, |profile| profile.version);
+        let (share, replaced) = (ShareRef::unplaced(profile.clone()), (profile.clone(), slot));
+        Ok((Outcome::Renewed, Effect::Replace { share, profile_version, replaced }))
+    }
+
     fn newcomer(&self, planned: &Planned) -> MemberId {
         let known = planned.judged.concerned.as_ref().map(|row| row.member);
         known.unwrap_or_else(|| MemberId::derive(&self.core.commons, &planned.operation.device))
@@ -168,7 +194,11 @@ impl Sequencer {
         };
         let (outcomes_s, uses_s) = self.core.rules().retention_s();
         let keep_s = match outcome {
-            Outcome::Enrolled { .. } | Outcome::Verified { .. } | Outcome::Withdrawn { .. } => outcomes_s,
+            Outcome::Enrolled { .. }
+            | Outcome::Verified { .. }
+            | Outcome::Renewed
+            | Outcome::NotRenewed
+            | Outcome::Withdrawn { .. } => outcomes_s,
             _ => uses_s,
         };
         let request = || planned.operation.signed.to_bytes();

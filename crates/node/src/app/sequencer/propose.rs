@@ -68,7 +68,7 @@ impl Sequencer {
         Ok(())
     }
 
-    /// The oldest operations that all nodes hold and that fit into one batch; shields before all others.
+    /// The oldest operations that all nodes hold and that fit into one batch; shields and the nodes' own acts before all others.
     async fn choose(&mut self, time: UnixSeconds) -> Flow<Vec<Planned>> {
         let mut bounds = Bounds::default();
         let roster = Arc::clone(&self.core.config.roster);
@@ -77,7 +77,7 @@ impl Sequencer {
         let everywhere = |waiting: &&Waiting| everywhere(waiting) || self.core.config.faults.is_lawless();
         let mut held: Vec<Arc<Operation>> =
             self.pending.iter().filter(everywhere).map(|w| Arc::clone(&w.operation)).collect();
-        held.sort_by_key(|operation| !operation.is_shield());
+        held.sort_by_key(|operation| !operation.is_lasting());
         let mut plan = Vec::new();
         for operation in held {
             if !bounds.may_admit(&operation, &roster) {
@@ -130,9 +130,10 @@ impl Sequencer {
         let mut planned =
             Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace, judged: Arc::new(judged) };
         match (operation.action(), &operation.task) {
+            (Action::Switch { epoch }, _) if !store.is_refreshed(*epoch) => return Ok(Planning::Wait),
             // Nothing is compared for who has too few guardians.
             _ if matches!(planned.judged.permit, Permit::RefuseRecovery { .. }) => {}
-            (_, Task::Verify(profile, _)) => match planned.judged.slot(profile) {
+            (_, Task::Verify(profile, _) | Task::Renew(profile, _)) => match planned.judged.slot(profile) {
                 Some(slot) => planned.slot = Some(slot),
                 None => return Ok(Planning::Refuse(Error::UnknownMember)),
             },

@@ -153,32 +153,33 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Tells the coordinator which shields wait here.
-    fn tell_held(&self) {
+    /// Tells the coordinator which shields, and which of the nodes' own acts, wait here.
+    pub(super) fn tell_held(&self) {
         if self.is_coordinator() {
             return;
         }
-        let shields = self.pending.iter().filter(|waiting| waiting.operation.is_shield());
-        let operations: Vec<OperationRef> = shields.map(|waiting| waiting.operation.reference).collect();
+        let lasting = self.pending.iter().filter(|waiting| waiting.operation.is_lasting());
+        let operations: Vec<OperationRef> = lasting.map(|waiting| waiting.operation.reference).collect();
         for part in operations.chunks(limits::PENDING_OPERATIONS) {
             self.send(coordinator(), ControlMessage::Have { operations: part.to_vec() });
         }
     }
 
-    /// A node that is gone must say again which shields it has.
+    /// A node that is gone must say again which of them it has.
     pub(super) fn forget_held(&mut self, node: NodeId) {
-        let shields = self.pending.iter().filter(|waiting| waiting.operation.is_shield());
-        let references: Vec<OperationRef> = shields.map(|waiting| waiting.operation.reference).collect();
+        let lasting = self.pending.iter().filter(|waiting| waiting.operation.is_lasting());
+        let references: Vec<OperationRef> = lasting.map(|waiting| waiting.operation.reference).collect();
         for reference in references {
             self.pending.set_held(reference, node, false);
         }
     }
 
-    /// Answers the operations of a run that came to nothing. Shields go back among those that wait. So does everything that a
+    /// Answers the operations of a run that came to nothing. Shields and the nodes' own acts go back among
+    /// those that wait. So does everything that a
     /// shield does not concern, when it was a shield that ended the run: it is tried again without the one that was refused.
     /// That is for this node to see, by a shield that a member signed; no word of another node makes it try twice.
     pub(super) fn release(&mut self, waiting: Vec<Waiting>, unreachable: Option<NodeId>, reason: &str) {
-        let (shields, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.operation.is_shield());
+        let (lasting, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.operation.is_lasting());
         let (theirs, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|waiting| self.is_cut(&waiting.operation));
         let again = if theirs.is_empty() || unreachable.is_some() {
             super::fail(others, unreachable, reason);
@@ -188,7 +189,7 @@ impl Sequencer {
         };
         finish(theirs);
         let operations: Vec<OperationRef> = again.iter().map(|waiting| waiting.operation.reference).collect();
-        for waiting in shields.into_iter().chain(again) {
+        for waiting in lasting.into_iter().chain(again) {
             self.pending.put_back(waiting);
         }
         if !operations.is_empty() && !self.is_coordinator() {
@@ -222,9 +223,12 @@ fn reference(request: &Request) -> OperationRef {
 /// Why a shield refuses an operation; absent for what is allowed under a shield, or waits for it to be decided.
 fn refusal(operation: &Operation) -> Option<Error> {
     match operation.action() {
-        Action::Enrol(_) | Action::Verify(_) | Action::Grant(_) | Action::SetGuardians(_) | Action::Bind(_) => {
-            Some(shielded())
-        }
+        Action::Enrol(_)
+        | Action::Verify(_)
+        | Action::Renew(_)
+        | Action::Grant(_)
+        | Action::SetGuardians(_)
+        | Action::Bind(_) => Some(shielded()),
         Action::Answer(answer) if matches!(answer.reply, types::consent::Reply::Approve { .. }) => Some(shielded()),
         Action::Use(_) => Some(not_active()),
         _ => None,

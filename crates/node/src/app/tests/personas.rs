@@ -18,12 +18,12 @@ use super::crashes::{POINTS, chains_are_equal, fate, send_through_crash};
 use super::world::{Call, Person, World, issuer_key};
 use crate::Error;
 
-fn secret(seed: u8) -> MemberSecret {
+pub(super) fn secret(seed: u8) -> MemberSecret {
     MemberSecret::generate(Fresh::new([seed; 32]))
 }
 
 /// What a device sends to bind a membership; `change` may spoil the shares.
-fn binding(secret: &MemberSecret, seed: u8) -> (Binding, [Share; 3]) {
+pub(super) fn binding(secret: &MemberSecret, seed: u8) -> (Binding, [Share; 3]) {
     let (shares, slope) = escrow::split(secret, Fresh::new([seed; 32]));
     let request = secret.request(Fresh::new([seed.wrapping_add(1); 32]));
     let commitment = secret.commitment().digest();
@@ -31,7 +31,7 @@ fn binding(secret: &MemberSecret, seed: u8) -> (Binding, [Share; 3]) {
 }
 
 /// Signs a binding and seals the shares.
-fn call(world: &mut World, person: &Person, binding: Binding, shares: &[Share; 3]) -> Call {
+pub(super) fn call(world: &mut World, person: &Person, binding: Binding, shares: &[Share; 3]) -> Call {
     let mut call = world.plain(person, Action::Bind(binding));
     let digest = call.signed.message.digest();
     call.shares = NodeId::ALL.map(|node| Some(world.seal(node, seal::ESCROW, &digest, &shares[node.index()].to_bytes())));
@@ -39,7 +39,7 @@ fn call(world: &mut World, person: &Person, binding: Binding, shares: &[Share; 3
 }
 
 /// A world with a member who is not bound yet.
-async fn world_with_ada(seed: u64) -> (World, Person) {
+pub(super) async fn world_with_ada(seed: u64) -> (World, Person) {
     let mut world = World::new(seed).await;
     let ada = world.person();
     let enrol = world.enrol(&ada);
@@ -47,7 +47,7 @@ async fn world_with_ada(seed: u64) -> (World, Person) {
     (world, ada)
 }
 
-async fn bound(seed: u64, of: &MemberSecret) -> (World, Person) {
+pub(super) async fn bound(seed: u64, of: &MemberSecret) -> (World, Person) {
     let (mut world, ada) = world_with_ada(seed).await;
     let (binding, shares) = binding(of, 50);
     let bind = call(&mut world, &ada, binding, &shares);
@@ -61,7 +61,7 @@ fn epoch(world: &World) -> Epoch {
 }
 
 /// Asks one node for its credential.
-async fn issue(world: &mut World, node: NodeId, person: &Person, of: &MemberSecret) -> Result<Credential, Error> {
+pub(super) async fn issue(world: &mut World, node: NodeId, person: &Person, of: &MemberSecret) -> Result<Credential, Error> {
     let epoch = epoch(world);
     let statement = world.state(node, person, Action::Issue { epoch }).await?;
     let issued = statement.issued.unwrap();
@@ -72,7 +72,7 @@ async fn issue(world: &mut World, node: NodeId, person: &Person, of: &MemberSecr
     Ok(Credential::accept(of, &issuers, node, issued.epoch, &attributes, &signature)?)
 }
 
-async fn collect(world: &mut World, person: &Person, of: &MemberSecret) -> Vec<Credential> {
+pub(super) async fn collect(world: &mut World, person: &Person, of: &MemberSecret) -> Vec<Credential> {
     let mut credentials = Vec::new();
     for node in NodeId::ALL {
         credentials.push(issue(world, node, person, of).await.unwrap());
@@ -84,11 +84,18 @@ fn clinic() -> Context {
     Context::new("programme", "https://clinic.example", Kind::Standing).unwrap()
 }
 
-fn show(world: &World, of: &MemberSecret, credentials: &[Credential]) -> Result<Presentation, Refused> {
+pub(super) fn show(world: &World, of: &MemberSecret, credentials: &[Credential]) -> Result<Presentation, Refused> {
     let (now, context) = (crate::app::Clock::now(&*world.clock), clinic());
     let issuers = Issuers::of(&world.roster).unwrap();
     let challenge = Challenge::new(&context, [9; 32], now, 120);
     present(of, credentials, &issuers, &context, &challenge, "https://clinic.example", now, Fresh::new([8; 32]))
+}
+
+/// What a verifier that asked as in [`show`] says.
+pub(super) fn accepted(world: &World, shown: &Presentation) -> Result<(), Refused> {
+    let (now, context) = (crate::app::Clock::now(&*world.clock), clinic());
+    let challenge = Challenge::new(&context, [9; 32], now, 120);
+    verify(shown, &context, &challenge, now, &Issuers::of(&world.roster).unwrap()).map(|_| ())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ const TWO: NodeId = NodeId::ALL[1];
 const THREE: NodeId = NodeId::ALL[2];
 
 /// Waits until `node` serves a checkpoint of `size` entries that both others have cosigned.
-async fn published(world: &World, node: NodeId, size: u64) -> SignedCheckpoint {
+pub(super) async fn published(world: &World, node: NodeId, size: u64) -> SignedCheckpoint {
     for _ in 0..1500 {
         let app = world.app(node);
         let log = app.log();
@@ -40,7 +40,7 @@ async fn published(world: &World, node: NodeId, size: u64) -> SignedCheckpoint {
     panic!("node {node} does not publish {size} entries: {:?}", world.app(node).log());
 }
 
-async fn entries(world: &World, node: NodeId, size: u16) -> Vec<Vec<u8>> {
+pub(super) async fn entries(world: &World, node: NodeId, size: u16) -> Vec<Vec<u8>> {
     let bundle = Bundle::new(0, size).unwrap();
     let bytes = world.app(node).log_file(Resource::Entries(bundle)).await.unwrap().unwrap();
     bundle.decode(&bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect()

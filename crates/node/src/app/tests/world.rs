@@ -71,10 +71,13 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) post: Arc<Post>,
     pub(super) patience: Patience,
+    pub(super) refresh_interval: Option<Duration>,
     /// In force, as far as people know.
     pub(super) charter: Charter,
-    keys: [SigningKey; 3],
-    seals: [SealKey; 3],
+    pub(super) keys: [SigningKey; 3],
+    pub(super) log_keys: [SigningKey; 3],
+    pub(super) issuer_keys: [Arc<IssuerKey>; 3],
+    pub(super) seals: [SealKey; 3],
     directory: tempfile::TempDir,
     apps: [Option<App>; 3],
     rng: ChaCha20Rng,
@@ -141,6 +144,7 @@ impl World {
             epochs: types::Epochs::DAILY,
             nodes,
             profiles,
+            successions: Vec::new(),
         };
         let directory = tempfile::tempdir().unwrap();
         for node in NodeId::ALL {
@@ -157,7 +161,10 @@ impl World {
             network: Network::default(),
             post: Arc::default(),
             patience,
+            refresh_interval: None,
             keys,
+            log_keys: NodeId::ALL.map(log_key),
+            issuer_keys: NodeId::ALL.map(|node| Arc::new(issuer_key(node))),
             seals,
             directory,
             apps: [const { None }; 3],
@@ -173,6 +180,15 @@ impl World {
         self.apps[node.index()].as_ref().unwrap()
     }
 
+    pub(super) fn running(&self) -> impl Iterator<Item = &App> {
+        self.apps.iter().flatten()
+    }
+
+    /// Signs decisions of a node, and its operator's acts.
+    pub(super) fn key(&self, node: NodeId) -> &SigningKey {
+        &self.keys[node.index()]
+    }
+
     /// Starts a node on its directory; it stops itself at the points for which `stop` holds.
     pub(super) async fn start(&mut self, node: NodeId, stop: impl Fn(Point) -> bool + Send + Sync + 'static) {
         self.start_with(node, Faults::new(stop)).await;
@@ -184,10 +200,11 @@ impl World {
         let (links, events) = self.network.join(node);
         let metrics = Metrics::new().unwrap();
         let (key, seal) = (self.keys[node.index()].clone(), self.seals[node.index()].clone());
-        let keys = (key, log_key(node), Arc::new(issuer_key(node)));
+        let keys = (key, self.log_keys[node.index()].clone(), Arc::clone(&self.issuer_keys[node.index()]));
         let mut config = Config::new(node, Arc::clone(&self.roster), keys, seal, metrics);
         config.clock = Arc::new(Skewed { clock: Arc::clone(&self.clock), ahead_s: self.ahead_s[node.index()] });
         config.patience = self.patience;
+        config.refresh_interval = self.refresh_interval;
         config.faults = faults;
         config.courier = Arc::clone(&self.post) as Arc<dyn Courier>;
         let app = App::start(config, store, links, events).await.unwrap();

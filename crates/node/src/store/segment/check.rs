@@ -46,20 +46,22 @@ impl Slots {
 }
 
 impl Files {
-    pub(super) fn new(root: &Path, node: NodeId, profile: &Profile) -> Self {
-        let geometry = Geometry::new(node, profile);
+    pub(super) fn new(root: &Path, node: NodeId, profile: &Profile, epoch: u64) -> Self {
+        let geometry = Geometry::new(node, profile, epoch);
         let gallery = Gallery::view(geometry.layout.record_len(), geometry.records);
+        let above = root.join(profile.id.as_str());
         Self {
-            directory: root.join(profile.id.as_str()),
+            epoch,
+            directory: if epoch == 0 { above } else { above.join(format!("e{epoch:06}")) },
             geometry,
             most_new: limits::BATCH_OPERATIONS.min(limits::BATCH_PROBE_ROWS / profile.matching.probe_rows().max(1)),
             gallery: Arc::new(RwLock::new(gallery)),
         }
     }
 
-    pub(super) fn open(root: &Path, node: NodeId, profile: &Profile, slots: &Slots) -> Result<Self, Error> {
+    pub(super) fn open(root: &Path, node: NodeId, profile: &Profile, epoch: u64, slots: &Slots) -> Result<Self, Error> {
         let began = Instant::now();
-        let files = Self::new(root, node, profile);
+        let files = Self::new(root, node, profile, epoch);
         fs::create_dir_all(&files.directory).map_err(Error::io(&files.directory))?;
         let needed = files.geometry.segments(slots.end());
         let mut orphans = BTreeSet::new();
@@ -124,7 +126,7 @@ impl Files {
             return Err(Error::NewerStore { path: index, found, known: VERSION });
         }
         if header != self.geometry.header {
-            let what = "its header is for another node or profile, or altered".to_owned();
+            let what = "its header is for another node, profile or epoch, or altered".to_owned();
             return Err(Error::Damaged { path: index, what });
         }
         Ok(())

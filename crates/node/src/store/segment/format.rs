@@ -28,7 +28,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new(node: NodeId, profile: &Profile) -> Self {
+    pub(super) fn new(node: NodeId, profile: &Profile, epoch: u64) -> Self {
         let layout = Layout::new(profile.matching.record_len());
         let mut records = *RECORDS.start();
         while records < *RECORDS.end() && 2 * size_of::<Line>() * layout.lines(records) <= SEGMENT_BYTES {
@@ -42,7 +42,7 @@ impl Geometry {
         header.extend_from_slice(&profile.digest().0);
         header.extend_from_slice(&word(records));
         header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-        header.resize(HEADER, 0);
+        header.extend_from_slice(&epoch.to_le_bytes());
         let header = header.try_into().unwrap_or([0; HEADER]);
         Self { layout, records, profile_version: profile.version, header }
     }

@@ -16,7 +16,7 @@
 //! | 16..48 | profile digest | 28..32 | CRC-32C of the bytes before |
 //! | 48..52 | records per segment | | |
 //! | 52..56 | CRC-32C of the bytes before | | |
-//! | 56..64 | 0 | | |
+//! | 56..64 | epoch of the shares | | |
 //!
 //! **Reading** during a search goes through read-only maps (`super::map`); **writing** through ordinary calls, so that a full disk
 //! is an error and not a signal, while nobody reads: all writes take the gallery exclusively. The whole group of 16 records is
@@ -32,6 +32,7 @@
 //! Out of scope: that a disk or file system really overwrites in place (SECURITY.md says what operators must do).
 
 mod check;
+mod epochs;
 mod format;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,7 @@ use zeroize::Zeroizing;
 use super::ShareRef;
 use super::map::Mapped;
 use crate::Error;
+use epochs::Place;
 use format::{ENTRY, Entry, Geometry, HEADER, State};
 
 pub use format::VERSION;
@@ -78,10 +80,11 @@ pub struct Slots {
 }
 
 /// All segment files of one node.
-pub struct Segments(BTreeMap<ProfileId, Files>);
+pub struct Segments(BTreeMap<ProfileId, Place>);
 
-/// The files of one profile.
+/// The files of one profile in one epoch.
 struct Files {
+    epoch: u64,
     directory: PathBuf,
     geometry: Geometry,
     /// Shares that one batch can bring: so many of the lowest free slots may hold bytes that nobody names after a crash.
@@ -95,6 +98,7 @@ struct Change<'a> {
     content: Option<Content<'a>>,
 }
 
+#[derive(Clone, Copy)]
 struct Content<'a> {
     record: OperationId,
     profile_version: u16,
@@ -102,15 +106,21 @@ struct Content<'a> {
 }
 
 impl Segments {
-    /// Opens the files below `root`, checks every share in use, erases every other one, and maps them.
+    /// Opens the files of `epoch` below `root`, checks every share in use, erases every other one, and maps them.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::NewerStore`], [`Error::OlderStore`], [`Error::Io`].
-    pub fn open(root: &Path, node: NodeId, profiles: &[Profile], known: &BTreeMap<ProfileId, Slots>) -> Result<Self, Error> {
+    pub fn open(
+        root: &Path,
+        node: NodeId,
+        profiles: &[Profile],
+        epoch: u64,
+        known: &BTreeMap<ProfileId, Slots>,
+    ) -> Result<Self, Error> {
         let nothing = Slots::default();
         let open = |profile: &Profile| {
-            let files = Files::open(root, node, profile, known.get(&profile.id).unwrap_or(&nothing))?;
-            Ok((profile.id.clone(), files))
+            let place = Place::open(root, node, profile, epoch, known.get(&profile.id).unwrap_or(&nothing))?;
+            Ok((profile.id.clone(), place))
         };
         profiles.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
@@ -119,16 +129,16 @@ impl Segments {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::NewerStore`], [`Error::OlderStore`], [`Error::Io`].
-    pub fn verify(root: &Path, node: NodeId, profile: &Profile, known: &Slots) -> Result<u64, Error> {
-        Files::new(root, node, profile).verify(known)
+    pub fn verify(root: &Path, node: NodeId, profile: &Profile, epoch: u64, known: &Slots) -> Result<u64, Error> {
+        Files::new(root, node, profile, epoch).verify(known)
     }
 
     /// The gallery of `profile`. Only this module and the one writer of the store change it.
     ///
     /// # Errors
     /// [`Error::Internal`] for an unknown profile.
-    pub fn gallery(&self, profile: &ProfileId) -> Result<&Arc<RwLock<Gallery>>, Error> {
-        Ok(&self.files(profile)?.gallery)
+    pub fn gallery(&self, profile: &ProfileId) -> Result<Arc<RwLock<Gallery>>, Error> {
+        Ok(Arc::clone(&self.files(profile)?.gallery))
     }
 
     /// Stores shares in the lowest free slots and makes them durable; no search sees them before [`Self::admit`]. On error none is
@@ -147,7 +157,7 @@ impl Segments {
                 **slot = free;
             }
             let changes: Vec<Change<'_>> = ours.iter().map(|(slot, share)| files.put(**slot, share)).collect();
-            files.change_all_or_none(&changes)?;
+            self.place(profile)?.change_all_or_none(&changes)?;
         }
         Ok(slots)
     }
@@ -160,7 +170,17 @@ impl Segments {
         let Some(NewShare { profile, .. }) = shares.first() else { return Ok(()) };
         let files = self.files(profile)?;
         let changes: Vec<Change<'_>> = (first..).zip(shares).map(|(slot, share)| files.put(slot, share)).collect();
-        files.change_all_or_none(&changes)
+        self.place(profile)?.change_all_or_none(&changes)
+    }
+
+    /// Stores shares in given slots, for a gallery that is made anew. No search sees them.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(super) fn put_at(&self, profile: &ProfileId, shares: &[(u32, NewShare<'_>)]) -> Result<(), Error> {
+        let files = self.files(profile)?;
+        let changes: Vec<Change<'_>> = shares.iter().map(|(slot, share)| files.put(*slot, share)).collect();
+        self.place(profile)?.change_all_or_none(&changes)
     }
 
     /// From now on searches meet these records.
@@ -184,7 +204,8 @@ impl Segments {
     /// # Errors
     /// [`Error::Internal`] for an unknown profile.
     pub fn mask(&self, profile: &ProfileId, slots: impl IntoIterator<Item = u32>) -> Result<(), Error> {
-        let mut gallery = self.files(profile)?.write();
+        let files = self.files(profile)?;
+        let mut gallery = files.write();
         slots.into_iter().for_each(|slot| gallery.mask(slot));
         Ok(())
     }
@@ -194,10 +215,7 @@ impl Segments {
     /// # Errors
     /// [`Error::Io`].
     pub fn trim(&self, profile: &ProfileId) -> Result<(), Error> {
-        let files = self.files(profile)?;
-        let mut gallery = files.write();
-        gallery.trim();
-        files.remove_from(gallery.blocks())
+        self.place(profile)?.trim()
     }
 
     /// Reads one share and checks it.
@@ -205,7 +223,14 @@ impl Segments {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`].
     pub fn read(&self, share: &ShareRef) -> Result<Zeroizing<Vec<u16>>, Error> {
-        Ok(self.files(&share.profile)?.read_share(share.slot)?.1)
+        loop {
+            let files = self.files(&share.profile)?;
+            match files.read_share(share.slot) {
+                // Another epoch has begun meanwhile, and the files that were read are being erased.
+                Err(_) if self.files(&share.profile)?.epoch != files.epoch => {}
+                read => return Ok(read?.1),
+            }
+        }
     }
 
     /// Copies shares into free slots and makes the copies durable.
@@ -221,7 +246,7 @@ impl Segments {
             let Entry { record, profile_version, .. } = *entry;
             changes.push(Change { slot: *slot, content: Some(Content { record, profile_version, values }) });
         }
-        files.change_all_or_none(&changes)
+        self.place(profile)?.change_all_or_none(&changes)
     }
 
     /// Overwrites shares with zeros and makes that durable. Erasing twice is harmless.
@@ -229,16 +254,16 @@ impl Segments {
     /// # Errors
     /// [`Error::Io`].
     pub fn erase(&self, shares: &[ShareRef]) -> Result<(), Error> {
-        for (profile, files) in &self.0 {
+        for (profile, place) in &self.0 {
             let slots: BTreeSet<u32> = shares.iter().filter(|share| share.profile == *profile).map(|s| s.slot).collect();
-            files.erase(slots)?;
+            place.erase(&slots)?;
         }
         Ok(())
     }
 
     /// Bytes of values that a share of `profile` occupies.
     pub fn share_bytes(&self, profile: &ProfileId) -> u64 {
-        self.0.get(profile).map_or(0, |files| 2 * files.geometry.layout.record_len() as u64)
+        self.0.get(profile).map_or(0, |place| 2 * place.files().geometry.layout.record_len() as u64)
     }
 
     /// Shares that one batch can bring, which is also how many move at a time.
@@ -246,7 +271,11 @@ impl Segments {
         Ok(self.files(profile)?.most_new)
     }
 
-    fn files(&self, profile: &ProfileId) -> Result<&Files, Error> {
+    fn files(&self, profile: &ProfileId) -> Result<Arc<Files>, Error> {
+        Ok(self.place(profile)?.files())
+    }
+
+    fn place(&self, profile: &ProfileId) -> Result<&Place, Error> {
         self.0.get(profile).ok_or(Error::Internal { what: "a share of an unknown profile" })
     }
 }

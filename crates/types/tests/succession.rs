@@ -1,0 +1,120 @@
+//! A roster shows by itself that it continues the commons that somebody trusts.
+
+use ed25519_dalek::SigningKey;
+use types::profile::Profile;
+use types::roster::{Roster, RosterNode, VERSION};
+use types::sign::public_key;
+use types::{Digest, NodeId};
+
+const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'test'\ndescription = 'random vectors'\n[matching]\n\
+    kind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\nnorm_max = 1.05\n";
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn node(id: NodeId, seed: u8) -> RosterNode {
+    RosterNode {
+        id,
+        operator: format!("operator {seed}"),
+        url: format!("https://node-{seed}.example"),
+        peer_address: format!("node-{seed}.example:9443"),
+        signing_key: public_key(&key(seed)),
+        log_key: public_key(&key(100 + seed)),
+        seal_key: Digest([seed; 32]),
+        issuer_key: types::IssuerPublicKey([seed; 96]),
+        tls_key: Digest([seed; 32]),
+    }
+}
+
+fn founding() -> Roster {
+    let nodes = NodeId::ALL.map(|id| node(id, id.number())).to_vec();
+    let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
+    let (commons, epochs) = ("test".to_owned(), types::Epochs::DAILY);
+    let roster = Roster { version: VERSION, commons, throw_away: false, epochs, nodes, profiles, successions: Vec::new() };
+    roster.check().unwrap();
+    roster
+}
+
+/// Node 2 is replaced at batch 10, then node 3 at batch 20.
+fn twice() -> [Roster; 3] {
+    let [one, two, three] = NodeId::ALL;
+    let first = founding();
+    let mut second = first.succeed(node(two, 12), 10, Digest([1; 32])).unwrap();
+    // In whichever order, and as often as they like.
+    for seed in [3, 1, 3] {
+        second.sign_succession(&key(seed)).unwrap();
+    }
+    second.check().unwrap();
+    let mut third = second.succeed(node(three, 13), 20, Digest([2; 32])).unwrap();
+    third.sign_succession(&key(1)).unwrap();
+    third.sign_succession(&key(12)).unwrap();
+    third.check().unwrap();
+    let _ = one;
+    [first, second, third]
+}
+
+#[test]
+fn a_commons_keeps_its_name_and_its_past() {
+    let [first, second, third] = twice();
+    let text = third.to_toml().unwrap();
+    assert_eq!(Roster::from_toml(&text).unwrap(), third);
+    assert!(first.digest() == second.digest() && second.digest() == third.digest());
+    assert!(first.keys() != second.keys() && second.keys() != third.keys());
+    assert!(first.continues_as(&third) && second.continues_as(&third) && third.continues_as(&third));
+    assert!(!third.continues_as(&second) && !second.continues_as(&first));
+    let signers = |batch| third.nodes_at(batch).iter().map(|node| node.signing_key).collect::<Vec<_>>();
+    let keys = |seeds: [u8; 3]| seeds.map(|seed| public_key(&key(seed))).to_vec();
+    assert_eq!((signers(0), signers(9)), (keys([1, 2, 3]), keys([1, 2, 3])));
+    assert_eq!((signers(10), signers(19)), (keys([1, 12, 3]), keys([1, 12, 3])));
+    assert_eq!((signers(20), signers(u64::MAX)), (keys([1, 12, 13]), keys([1, 12, 13])));
+    assert_eq!(third.generation(1), second);
+    assert_eq!(third.generation(0), first);
+}
+
+#[test]
+fn whatever_is_changed_in_a_succession_breaks_it() {
+    let [_, second, third] = twice();
+    type Change = fn(&mut Roster);
+    let changes: [(&str, Change); 10] = [
+        ("another key of the new node", |r| r.nodes[1].signing_key = public_key(&key(50))),
+        ("another key of an old node", |r| r.nodes[0].tls_key = Digest([9; 32])),
+        ("a later batch", |r| r.successions[0].from_batch += 1),
+        ("another head", |r| r.successions[0].head = Digest([7; 32])),
+        ("another old node", |r| r.successions[0].replaced.log_key = public_key(&key(51))),
+        ("another node's place", |r| r.successions[0].replaced.id = NodeId::ALL[2]),
+        ("no signature", |r| r.successions[0].signatures.clear()),
+        ("one signature", |r| r.successions[0].signatures.truncate(1)),
+        ("signatures in the wrong order", |r| r.successions[0].signatures.reverse()),
+        ("another profile", |r| r.profiles[0].version += 1),
+    ];
+    for roster in [second, third] {
+        for (what, change) in &changes {
+            let mut changed = roster.clone();
+            change(&mut changed);
+            assert!(changed.check().is_err(), "{what}");
+            assert!(!founding().continues_as(&changed) || changed.check().is_err(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn who_was_replaced_replaces_nobody() {
+    let [_, second, _] = twice();
+    // The old node 2, with node 3: a rogue and somebody seized.
+    let mut rogue = second.succeed(node(NodeId::ALL[0], 40), 30, Digest([3; 32])).unwrap();
+    assert!(rogue.sign_succession(&key(2)).is_err());
+    rogue.sign_succession(&key(3)).unwrap();
+    assert!(rogue.check().is_err());
+    // An old key does not come back.
+    let mut back = second.succeed(node(NodeId::ALL[1], 2), 30, Digest([3; 32])).unwrap();
+    back.nodes[1].signing_key = second.nodes[1].signing_key;
+    back.sign_succession(&key(1)).unwrap();
+    back.sign_succession(&key(3)).unwrap();
+    assert!(back.check().is_err());
+    // Nor does a succession go back in the chain.
+    let mut early = second.succeed(node(NodeId::ALL[2], 41), 9, Digest([3; 32])).unwrap();
+    early.sign_succession(&key(1)).unwrap();
+    early.sign_succession(&key(12)).unwrap();
+    assert!(early.check().is_err());
+}

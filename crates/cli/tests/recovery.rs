@@ -118,6 +118,9 @@ fn a_person_who_lost_the_phone_is_the_same_person_on_a_new_one() {
     let circle = circle();
     let Circle { dev, member: old, .. } = &circle;
     let status = old.does(&["status"]);
+    let clinic = old.path("clinic.json");
+    old.does(&["context", "new", "programme", "--verifier", "https://clinic.example", "--out", &clinic]);
+    let persona = old.does(&["persona", "new", &clinic, "--label", "clinic"])["pseudonym"].clone();
     let grant = old.does(&["grant", "demo-market", "--yes", "--uses", "3"]);
     let id = grant["grant"].as_str().unwrap().to_owned();
     let subject = dev.ask(&["party", "use", &id, "--party", "demo-market"]).1["subject"].clone();
@@ -152,7 +155,28 @@ fn a_person_who_lost_the_phone_is_the_same_person_on_a_new_one() {
     assert!(exit == 1 && dead["replaced"].is_u64(), "{dead}");
     let (exit, cut) = dev.ask(&["party", "use", &id, "--party", "demo-market"]);
     assert_eq!((exit, &cut["error"]["code"]), (2, &"grant-not-active".into()), "{cut}");
+    assert_eq!(finished["personas"], true, "{finished}");
     phone.does(&["shield", "down", "--restore", &id]);
+    // The same person in every context, shown with credentials of the new device.
+    let again = phone.does(&["persona", "new", &clinic, "--label", "clinic"]);
+    assert_eq!((&again["pseudonym"], &again["bound_now"]), (&persona, &false.into()), "{again}");
+    let (challenge, proof) = (phone.path("challenge.json"), phone.path("proof.json"));
+    dev.ask(&["challenge", &clinic, "--out", &challenge]);
+    let shown = [
+        "persona",
+        "prove",
+        "clinic",
+        "--challenge",
+        &challenge,
+        "--to",
+        "https://clinic.example",
+        "--yes",
+        "--out",
+        &proof,
+    ];
+    phone.does(&shown);
+    let (exit, verified) = dev.ask(&["verify-proof", &proof, "--context", &clinic]);
+    assert_eq!((exit, &verified["pseudonym"]), (0, &persona), "{verified}");
     let used = dev.ask(&["party", "use", &id, "--party", "demo-market"]).1;
     assert_eq!(used["subject"], subject, "under the same name: {used}");
     assert_eq!(phone.ask(&["verify", "--vector", &dev.vector(1, 9)]).0, 0);

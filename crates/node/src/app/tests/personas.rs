@@ -47,6 +47,22 @@ pub(super) async fn world_with_ada(seed: u64) -> (World, Person) {
     (world, ada)
 }
 
+/// Binds a member to a secret.
+pub(super) async fn bind(world: &mut World, person: &Person, of: &MemberSecret) {
+    let (binding, shares) = binding(of, 50);
+    let bind = call(world, person, binding, &shares);
+    assert!(matches!(world.decide(&bind).await, Outcome::Bound { .. }));
+}
+
+/// The pseudonym under which a member's fresh credentials are verified.
+pub(super) async fn shown(world: &mut World, person: &Person, of: &MemberSecret) -> credential::Pseudonym {
+    let credentials = collect(world, person, of).await;
+    let (now, context) = (crate::app::Clock::now(&*world.clock), clinic());
+    let shown = show(world, of, &credentials).unwrap();
+    let challenge = Challenge::new(&context, [9; 32], now, 120);
+    verify(&shown, &context, &challenge, now, &Issuers::of(&world.roster).unwrap()).unwrap().pseudonym
+}
+
 pub(super) async fn bound(seed: u64, of: &MemberSecret) -> (World, Person) {
     let (mut world, ada) = world_with_ada(seed).await;
     let (binding, shares) = binding(of, 50);

@@ -10,7 +10,10 @@ use types::sign::{Message as _, Signed, public_key};
 use types::{NodeId, OperationId, UnixSeconds};
 
 use super::consent::{Care, DAY_S};
+use credential::escrow;
+
 use super::crashes::{POINTS, chains_are_equal, fate, send_through_crash};
+use super::personas;
 use super::world::{Call, Person, agreed, quantise};
 use crate::Error;
 use crate::app::config::Clock as _;
@@ -212,6 +215,37 @@ async fn a_new_device_takes_the_old_ones_place_and_nothing_else_changes() {
     let call = guarded.care.world.enrol(&reused);
     guarded.care.refused(&call, "device-taken").await;
     chains_are_equal(&mut guarded.care.world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_pseudonym_before_and_after_and_the_old_phone_is_issued_nothing() {
+    let mut guarded = Guarded::new(312).await;
+    let (ada, phone) = (guarded.care.ada.clone(), guarded.phone.clone());
+    let ours = personas::secret(9);
+    personas::bind(&mut guarded.care.world, &ada, &ours).await;
+    let before = personas::shown(&mut guarded.care.world, &ada, &ours).await;
+
+    let recovery = guarded.started(&[0, 1, 2]).await;
+    guarded.care.world.clock.advance(WEEK_S);
+    guarded.finished(recovery).await;
+    let lower = guarded.care.world.plain(&phone, Action::ShieldDown { restore: Vec::new() });
+    guarded.care.world.decide(&lower).await;
+    // Any two nodes give the secret back; one alone gives noise, and the old phone gets nothing from any.
+    let mut shares = Vec::new();
+    for node in NodeId::ALL {
+        let released = guarded.release(node, &phone, recovery).await.unwrap().released.unwrap();
+        let share = released.share.unwrap();
+        shares.push(escrow::Share::from_bytes(&share.0).unwrap());
+        let epoch = guarded.care.world.roster.epochs.at(guarded.care.world.clock.now());
+        let refused = guarded.care.world.state(node, &ada, Action::Issue { epoch }).await.unwrap_err();
+        assert!(matches!(refused, Error::UnknownMember), "{refused}");
+        let refused = guarded.release(node, &ada, recovery).await.unwrap_err();
+        assert!(matches!(refused, Error::UnknownMember), "{refused}");
+    }
+    assert!(escrow::combine_shares(&shares[0], &shares[0]).is_err());
+    let back = escrow::combine_shares(&shares[0], &shares[2]).unwrap();
+    let after = personas::shown(&mut guarded.care.world, &phone, &back).await;
+    assert_eq!(before, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let peers = peers::find();
     let mut command = cargo(&["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
     command.envs(peers.environment);
+    // All programs of the workspace are built before the first test runs. Without this `sim` would have its own built, of other features.
+    command.env("COMMONS_NODE", binary("commons-node"));
     let (mut passed, mut failed) = (0, 0);
     let result = run_lines(command.args(arguments), |line| {
         if let Some(rest) = line.strip_prefix("test result: ") {
@@ -180,10 +182,10 @@ pub(crate) fn openapi(check: bool) -> Result<()> {
     run(&mut command)
 }
 
-/// The demonstration, and whether its numbers are those that must never vary.
+/// The demonstration, and whether its numbers are those that must never vary. With the programs that the tests had: [`build`] would
+/// select other features of what they are made of, and compile most of it once more.
 fn demo_smoke() -> Result<()> {
     assets::ensure(&assets::ASSETS)?;
-    build()?;
     let report = root().join("target/demo/ci.html");
     let text = output(Command::new(binary("commons")).args(["demo", "--json", "--report"]).arg(&report))?;
     let summary: Value = serde_json::from_slice(&text).context("`commons demo --json` did not print exactly one object")?;

@@ -6,7 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use charter::{AskFacts, AskedFacts, Charter, Document, EnrolmentRule, Facts, Permit, Rule, StationRule, decide};
+use charter::{
+    AskFacts, AskedFacts, Charter, Document, EnrolmentRule, EpochFacts, Facts, Permit, Rule, StationRule, decide,
+};
 use support::*;
 use types::consent::{
     Answer, Ask, AskStatement, GrantState, Narrowing, Purpose, Reply, StandingGrant, StationSeal, Terms, Use, Voucher,
@@ -65,6 +67,9 @@ impl Scene {
         self
     }
 }
+
+/// Whose number is the seed of node 1's key in the roster of the tests.
+const OPERATOR: u8 = 1;
 
 thread_local! {
     static SEEN: std::cell::RefCell<BTreeSet<Rule>> = const { std::cell::RefCell::new(BTreeSet::new()) };
@@ -227,6 +232,7 @@ fn every_rule_refuses_something() {
     shield();
     personas();
     charters();
+    refreshes();
     recovery::guardians();
     recovery::losing_is_at_once_and_gaining_takes_time();
     recovery::starting();
@@ -578,4 +584,23 @@ fn charters() {
     unsigned.signatures.swap(0, 1);
     scene(unsigned).refused(Rule::CharterInvalid);
     scene(signed(&first)).refused(Rule::CharterInvalid);
+}
+
+fn refreshes() {
+    let of = |present, coming: Option<u64>| move |facts: &mut Facts<'_>| facts.epoch = EpochFacts { present, coming };
+    let refresh = |epoch| scene(plain(), OPERATOR, Action::Refresh { epoch });
+    assert_eq!(refresh(1).allowed(), Permit::BeginRefresh { epoch: 1 });
+    assert_eq!(refresh(8).with(of(7, None)).allowed(), Permit::BeginRefresh { epoch: 8 });
+    refresh(1).by(ALICE).with(alice).refused(Rule::NotAnOperator);
+    refresh(1).with(of(0, Some(1))).refused(Rule::RefreshRunning);
+    refresh(2).with(of(0, Some(1))).refused(Rule::RefreshRunning);
+    for epoch in [0, 6, 7, 9] {
+        refresh(epoch).with(of(7, None)).refused(Rule::EpochUnknown);
+    }
+    refresh(0).with(of(u64::MAX, None)).refused(Rule::EpochUnknown);
+    // Nodes end it by themselves, whoever is named as who began it.
+    let switch = |epoch| scene(plain(), ALICE, Action::Switch { epoch });
+    assert_eq!(switch(8).with(of(7, Some(8))).allowed(), Permit::EndRefresh { epoch: 8 });
+    switch(8).with(of(7, None)).refused(Rule::EpochUnknown);
+    switch(9).with(of(7, Some(8))).refused(Rule::EpochUnknown);
 }

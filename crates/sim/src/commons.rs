@@ -144,6 +144,28 @@ impl Commons {
         command
     }
 
+    /// Loses a node with its keys and data, and lets another operator have its number: with the commands of the operators' guide a
+    /// new node gets keys, and the two that remain sign the roster that everybody has from now on. All nodes must be stopped.
+    ///
+    /// # Errors
+    /// When a command fails or a file cannot be written.
+    pub fn replace(&mut self, lost: NodeId) -> io::Result<()> {
+        let entry = self.roster.node(lost).ok_or_else(|| io::Error::other("the roster lists three nodes"))?.clone();
+        std::fs::remove_dir_all(self.data(lost))?;
+        run(Command::new(&self.program)
+            .args(["init", "--id", &lost.to_string(), "--operator", "Successor", "--url", &entry.url])
+            .args(["--peer-address", &entry.peer_address, "--data-dir"])
+            .arg(self.data(lost)))?;
+        let card = self.data(lost).join("card.toml");
+        let half = run(self.command(lost.next(), "succeed").arg("--card").arg(card))?;
+        let path = self.directory.path().join("half.toml");
+        std::fs::write(&path, half)?;
+        let whole = run(self.command(lost.prev(), "succeed").arg("--sign").arg(path))?;
+        std::fs::write(self.directory.path().join("roster.toml"), &whole)?;
+        self.roster = Roster::from_toml(&whole).map_err(io::Error::other)?;
+        Ok(())
+    }
+
     /// Kills a node's process (SIGKILL) and waits until it is gone.
     ///
     /// # Errors

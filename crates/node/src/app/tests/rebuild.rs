@@ -16,6 +16,7 @@ use super::personas;
 use super::world::{Person, World, open};
 use crate::Error;
 use crate::app::faults::Point;
+use crate::operator::hand_over;
 use crate::store::Store;
 use crate::store::handover::{self, Giver};
 
@@ -75,7 +76,7 @@ impl World {
             |node: NodeId| Giver { node, signing_key: &self.keys[node.index()], seal_key: &self.seals[node.index()] };
         for (node, first, out) in [(lost.next(), None, &one), (lost.prev(), Some(one.as_path()), &other)] {
             open(&self.path(node), node, roster).await.close().await;
-            handover::give(&self.path(node), &giver(node), roster, first, out).await?;
+            hand_over(&self.path(node), &giver(node), roster, first, out).await?;
         }
         Ok([one, other])
     }
@@ -325,4 +326,34 @@ async fn a_binding_that_is_only_promised_goes_to_the_new_node_with_its_own_share
     world.mend();
     world.settle().await;
     assert_eq!(world.kept_shares(&ada).await.map(Option::unwrap), shares);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_was_going_on_goes_on_with_the_new_node() {
+    let lost = NodeId::ALL[2];
+    let secret = personas::secret(7);
+    let (mut world, ada) = personas::bound(380, &secret).await;
+    let people: [Person; 3] = members(&mut world).await;
+    // Node 1 holds its work back, so the loss comes while shares are renewed.
+    let held = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    world.kill(NodeId::ALL[0]).await;
+    world.start_with(NodeId::ALL[0], crate::app::faults::Faults::holding(held)).await;
+    world.mend();
+    world.settle().await;
+    let call = world.act(NodeId::ALL[0], Action::Refresh { epoch: 1 });
+    world.app(NodeId::ALL[0]).submit(call.signed, None, None).await.unwrap();
+    let chain = world.halt(lost.next()).await;
+    let newcomer = Newcomer::new(&world, lost, 130);
+    let roster = world.successor(lost, &newcomer, chain);
+    let files = world.hand_over(lost, &roster).await.unwrap();
+    world.lose(lost).await;
+    handover::take(&world.path(lost), lost, &roster, &newcomer.seal_key, [&files[0], &files[1]]).await.unwrap();
+    world.go_on_with(lost, newcomer, roster).await;
+    world.reach(1).await;
+    all_is_as_before(&mut world, &people).await;
+    let shares = world.kept_shares(&ada).await.map(Option::unwrap);
+    for node in NodeId::ALL {
+        let restored = credential::escrow::combine_shares(&shares[node.index()], &shares[node.next().index()]);
+        assert!(restored.unwrap() == secret);
+    }
 }

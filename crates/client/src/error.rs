@@ -271,7 +271,9 @@ pub enum Fault {
     #[error("an inspection sealed to another key")]
     NotSealedToUs,
     /// Another TLS key than the roster pins.
-    #[error("another TLS key than the roster names")]
+    #[error(
+        "another TLS key than the roster names (if its operators have announced a new node there, take their new roster with `commons roster accept`)"
+    )]
     WrongKey,
 }
 

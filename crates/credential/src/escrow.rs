@@ -6,8 +6,8 @@
 //! `blind_i Q2 + own_i J1 = C + i S`. So a node knows that its share is one of the secret that the member is bound to; and C, S and one
 //! share together say nothing about the secret.
 //!
-//! **Refresh**: each node shares zero ([`share_zero`]), everybody adds what they got ([`Share::add`], [`Slope::add`]) and forgets the
-//! old. **Rebuild** of a lost node's share: the other two send masked halves ([`Share::half`]), the lost node adds them ([`rebuild`]).
+//! **Refresh**: zero is shared from randomness to which every node contributed ([`share_zero`]), each node adds its share of it and
+//! forgets the old ([`renew`]). **Rebuild** of a lost node's share: the other two send masked halves ([`Share::half`]), the lost node adds them ([`rebuild`]).
 //!
 //! **In scope**: the arithmetic. **Out of scope**: who may have the secret back, and moving the shares (`node`).
 
@@ -51,6 +51,17 @@ pub fn split(secret: &MemberSecret, fresh: Fresh) -> ([Share; 3], Slope) {
 /// Shares of zero, to be added to other shares: what one node contributes to a refresh.
 pub fn share_zero(fresh: Fresh) -> ([Share; 3], Slope) {
     share([Scalar::ZERO; 2], fresh.stream("trust-commons/v1/escrow-refresh", &[]))
+}
+
+/// What a node keeps of a secret after a refresh in which all nodes draw the same shares of zero from `fresh`. They thereby know how
+/// the shares of this epoch lead to the next, as they do of records: whoever has a share of each epoch and not that has nothing.
+///
+/// # Errors
+/// [`Error::Escrow`] for a slope that is none.
+pub fn renew(share: &Share, slope: &Slope, fresh: Fresh) -> Result<(Share, Slope), Error> {
+    let (zeros, zero_slope) = share_zero(fresh);
+    let zero = zeros.iter().find(|zero| zero.node == share.node).ok_or(Error::Escrow)?;
+    Ok((share.add(zero)?, slope.add(&zero_slope)?))
 }
 
 /// The secret, from the shares of two nodes.
@@ -296,11 +307,16 @@ mod tests {
             let old = shares.clone();
             for seed in seeds.into_iter().skip(1) {
                 let (zeros, zero_slope) = share_zero(Fresh::new(seed));
+                let mut slopes = Vec::new();
                 for (share, zero) in shares.iter_mut().zip(&zeros) {
                     prop_assert_eq!(zero.check_zero(&zero_slope), Ok(()));
-                    *share = share.add(zero).unwrap();
+                    let renewed = renew(share, &slope, Fresh::new(seed)).unwrap();
+                    prop_assert_eq!(&renewed.0, &share.add(zero).unwrap());
+                    *share = renewed.0;
+                    slopes.push(renewed.1);
                 }
-                slope = slope.add(&zero_slope).unwrap();
+                prop_assert!(slopes.iter().all(|other| *other == slopes[0]), "every node comes to the same slope");
+                slope = slopes[0];
             }
             for (share, before) in shares.iter().zip(&old) {
                 prop_assert_eq!(share.check(&secret.commitment(), &slope), Ok(()));

@@ -17,3 +17,11 @@ CREATE TABLE refresh (
     device    BLOB NOT NULL,
     begun     INTEGER NOT NULL
 ) STRICT;
+
+-- This node's share of members' secrets as it will be in the coming epoch: made beside the present ones, exchanged with the
+-- batch that ends the refresh, and empty otherwise. What is missing here is made in that batch.
+CREATE TABLE renewed_bindings (
+    member BLOB PRIMARY KEY,
+    slope  BLOB NOT NULL,
+    share  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -387,7 +387,7 @@ async fn hand_over(give: &GiveOver, json: bool) -> Result<(), Error> {
         signing_key: identity.signing_key(),
         seal_key: identity.seal_key(),
     };
-    let manifest = node::store::handover::give(&config.data_dir, &giver, &roster, give.with.as_deref(), &give.out).await?;
+    let manifest = node::operator::hand_over(&config.data_dir, &giver, &roster, give.with.as_deref(), &give.out).await?;
     if json {
         let shares: BTreeMap<String, u32> = manifest.shares.iter().map(|(id, count)| (id.to_string(), *count)).collect();
         return print_json(

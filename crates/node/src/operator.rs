@@ -1,7 +1,9 @@
-//! What an operator's program asks of the operator's own running node, over its API, signed with the node's own key.
+//! What an operator's program asks of the operator's own running node, over its API, signed with the node's own key; and what a
+//! stopped one hands over.
 //!
-//! Out of scope: what the node does with it (`app`), and what operators do to a stopped node's directory (`store`).
+//! Out of scope: what the node does with it (`app`), and what lies in a stopped node's directory (`store`).
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
@@ -14,14 +16,34 @@ use types::message::{Action, Certificate};
 use types::roster::{Roster, RosterNode};
 
 use crate::Error;
-use crate::app::operators_request;
+use crate::app::{operators_request, prune};
 use crate::config::NodeConfig;
 use crate::identity::{Identity, unix_now};
 use crate::peer::pinned_https;
 use crate::store::Store;
+use crate::store::handover::{self, Giver, Manifest};
 
 /// How often a refresh that is going on is looked at.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Writes what a stopped node, whose directory is `dir`, hands over to the one that takes a lost node's place
+/// ([`crate::store::handover`]). `first` is the other remaining node's file, when that was written before.
+///
+/// # Errors
+/// What [`Store::open`] says; [`Error::Handover`], [`Error::Io`].
+pub async fn hand_over(
+    dir: &Path,
+    giver: &Giver<'_>,
+    roster: &Roster,
+    first: Option<&Path>,
+    out: &Path,
+) -> Result<Manifest, Error> {
+    let store = Store::open(dir, giver.node, roster).await?;
+    prune(&store, roster).await?;
+    let manifest = handover::give(&store, giver, roster, first, out).await;
+    store.close().await;
+    manifest
+}
 
 /// An operator's own node, as its API is reached.
 struct Own<'a> {

@@ -278,6 +278,7 @@ pub(super) async fn forget_member(tx: &mut Tx<'_>, member: &MemberId) -> Result<
         "recovery_faults",
         "former_devices",
         "bindings",
+        "renewed_bindings",
         "refusals",
     ] {
         query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE member = ?")))

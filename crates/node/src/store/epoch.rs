@@ -5,6 +5,8 @@
 //! is planned only when all three nodes have their new files, goes over to them ([`Store::settle`]): seed and old files are erased.
 //! So of which epoch the shares are follows from the chain alone, and nodes at one head of the chain never mix two.
 //!
+//! Shares of members' secrets lie in the database and change with that second batch itself ([`secrets`]).
+//!
 //! A node that falls in between starts the new files again from the present ones and the seed: they come out the same.
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::batch::{Batch, Effect, Entry};
 use super::meta::{Tx, array, bytes, number, signed};
-use super::{Store, blocking};
+use super::{Store, blocking, secrets};
 use crate::Error;
 
 /// Of which epoch this node's shares are.
@@ -60,8 +62,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`]: the present files are untouched, and the next call begins again.
-    pub async fn refresh_shares(&self, stop: impl Fn() -> bool + Send + 'static) -> Result<bool, Error> {
+    pub async fn refresh_shares(&self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Result<bool, Error> {
         let Some(Coming { epoch, seed, .. }) = self.epoch().await?.coming else { return Ok(false) };
+        if !secrets::renew_ahead(&self.write, &seed, &stop).await? {
+            return Ok(false);
+        }
         let segments = Arc::clone(&self.segments);
         blocking(move || segments.refresh(epoch, &seed, &stop)).await
     }
@@ -131,6 +136,7 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &Batch, entry: &Entry) -> Resu
                 .await?;
         }
         Effect::EndRefresh { epoch } => {
+            secrets::exchange(tx).await?;
             sqlx::query("UPDATE epoch SET epoch = ?, since = ?")
                 .bind(signed(*epoch))
                 .bind(signed(batch.time))

@@ -1,16 +1,10 @@
 //! What the two remaining nodes hand to the one that takes a lost node's place, and how it becomes that node
 //! (`docs/decisions/0016-rebuild.md`).
 //!
-//! Each remaining node, stopped, writes one file for the new one: a manifest that it signs, then, sealed to the new node, its
+//! Each remaining node, stopped, writes one file for the new one ([`file`]): a manifest that it signs, then, sealed to the new node, its
 //! metadata without what is a node's own, its log's tiles, and for every stored share one masked term (`mpc::rebuild`; of members'
 //! secrets [`escrow`]). The new node takes metadata and log from one file, holds what the two manifests say of them against each other
 //! and against what it got, and adds the terms.
-//!
-//! | bytes | of the file |
-//! |---|---|
-//! | 0..10 | `TCHANDOV`, format version |
-//! | 10.. | length (4 bytes) and bytes of the signed [`Manifest`] |
-//! | then | pieces: length (4 bytes; the highest bit marks the last piece) and a sealed piece of at most 1 MiB |
 //!
 //! **Crash safety**: everything is made in a directory of its own beside the store and checked there by opening it as a store; the
 //! database moves last. Before that the node has an empty store, which serves nobody; a second attempt begins again.
@@ -18,14 +12,15 @@
 //! Out of scope: that the operators agree on the new node ([`types::succession`]).
 
 mod escrow;
+mod file;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::SigningKey;
+use futures_util::TryStreamExt as _;
 use mpc::rebuild::{Helper, combine};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -36,24 +31,21 @@ use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, HANDOVER, SealKey};
 use types::sign::{Message, Signed};
-use types::{Digest, NodeId, OperationId, ProfileId, limits};
+use types::{Digest, NodeId, ProfileId};
 use zeroize::Zeroizing;
 
+use self::file::{Opening, Sealing};
 use super::segment::{NewShare, Segments, Slots};
 use super::{LOG, META, SHARES, Store, blocking, lock, options};
 use crate::Error;
 
-const MAGIC: &[u8; 8] = b"TCHANDOV";
-const VERSION: u16 = 1;
-const PIECE: usize = 1 << 20;
-const LAST: u32 = 1 << 31;
 const MANIFEST_BYTES: usize = 16 * 1024;
 /// Shares written at a time.
 const TOGETHER: usize = 1024;
 /// Where the new node's store is made.
 const MAKING: &str = "rebuild";
 /// Tables that are a node's own, or that nodes prune by their own clocks.
-const OWN_TABLES: [&str; 11] = [
+const OWN_TABLES: [&str; 12] = [
     "store",
     "checkpoints",
     "witnessed",
@@ -64,6 +56,7 @@ const OWN_TABLES: [&str; 11] = [
     "outcomes",
     "refusals",
     "prepared",
+    "renewed_bindings",
     "_sqlx_migrations",
 ];
 /// The copy of the database, in the giver's own directory while it writes.
@@ -142,13 +135,13 @@ fn mask_digest(key: &[u8; 32]) -> Digest {
     Digest::of("trust-commons/v1/handover/mask", &[key])
 }
 
-/// Writes what `giver`, whose stopped node's directory is `dir`, hands over under `roster`, to the file `out`. `first` is the other
-/// remaining node's file, or its beginning, when that was written before.
+/// Writes what `giver`, whose stopped node has `store`, hands over under `roster`, to the file `out`. `first` is the other
+/// remaining node's file, or its beginning, when that was written before. What nodes erase by their own clocks has to be erased.
 ///
 /// # Errors
-/// [`Error::Handover`] when this node does not stand where the succession says; what [`Store::open`] says; [`Error::Io`].
-pub async fn give(
-    dir: &Path,
+/// [`Error::Handover`] when this node does not stand where the succession says; [`Error::Io`], [`Error::Database`].
+pub(crate) async fn give(
+    store: &Store,
     giver: &Giver<'_>,
     roster: &Roster,
     first: Option<&Path>,
@@ -158,7 +151,6 @@ pub async fn give(
     if giver.node == lost {
         return Err(wrong("the node that is replaced hands nothing over; run this on the other two"));
     }
-    let store = Store::open(dir, giver.node, roster).await?;
     let (chain, log) = (store.chain().await?, store.log().await?);
     let last = roster.successions.last().ok_or_else(|| wrong("the roster replaces no node"))?;
     if (last.from_batch, last.head) != (chain.committed + 1, chain.head) {
@@ -169,13 +161,12 @@ pub async fn give(
             chain.committed
         )));
     }
-    crate::app::prune(&store, roster).await?;
     let (mask, mask_for_other) = mask(giver, roster, lost, &statement, first)?;
     let prepared = store.prepared().await?.map(|batch| batch.digest());
     let (tables, epoch) = (tables_digest(&store.read).await?, store.epoch().await?.present);
     store.write_log().await?;
-    let halves = escrow::halves(&store, giver.node, lost, &mask).await?;
-    let copy = dir.join(COPY);
+    let halves = escrow::halves(store, giver.node, lost, &mask).await?;
+    let copy = store.dir.join(COPY);
     copy_metadata(&store.write, &copy, lost).await?;
     let segments = std::sync::Arc::clone(&store.segments);
     let profiles = roster.profiles.clone();
@@ -199,7 +190,7 @@ pub async fn give(
     };
     let target = roster.node(lost).ok_or(Error::Internal { what: "the roster was checked" })?.seal_key;
     let (from, signed) = (giver.node, Signed::new(manifest.clone(), giver.signing_key));
-    let (out, log_dir) = (out.to_owned(), dir.join(LOG));
+    let (out, log_dir) = (out.to_owned(), store.log_dir.clone());
     blocking(move || {
         let written = (|| {
             let mut sealing = Sealing::begin(&out, &signed, &target.0)?;
@@ -222,8 +213,14 @@ pub async fn give(
         written
     })
     .await?;
-    store.close().await;
     Ok(manifest)
+}
+
+/// Removes what a handover that was killed has left beside the database.
+pub(super) fn forget(dir: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(dir.join(format!("{COPY}{suffix}")));
+    }
 }
 
 /// The key of the masks: fresh and sealed to the other remaining node, or the one that the other has made.
@@ -418,7 +415,7 @@ async fn copy_metadata(pool: &SqlitePool, to: &Path, lost: NodeId) -> Result<(),
     sqlx::query("VACUUM INTO ?").bind(to.display().to_string()).execute(pool).await?;
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(to)).await?;
     sqlx::query("UPDATE store SET node = ?").bind(lost.number()).execute(&pool).await?;
-    for table in ["checkpoints", "witnessed", "erasures", "refusals"] {
+    for table in ["checkpoints", "witnessed", "erasures", "refusals", "renewed_bindings"] {
         sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&pool).await?;
     }
     escrow::empty(&pool, lost).await?;
@@ -442,7 +439,9 @@ async fn tables_digest(pool: &SqlitePool) -> Result<Digest, Error> {
         let row = alike.map(|column| format!("quote(\"{column}\")")).collect::<Vec<_>>().join(" || ',' || ");
         hash.update(table.as_bytes());
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {row} AS line FROM \"{table}\" ORDER BY line")));
-        for line in rows.fetch_all(pool).await? {
+        // Row by row: a commons of a million members has some hundred megabytes of them.
+        let mut lines = rows.fetch(pool);
+        while let Some(line) = lines.try_next().await? {
             let line: String = line.try_get(0)?;
             hash.update((line.len() as u64).to_le_bytes());
             hash.update(line.as_bytes());
@@ -456,259 +455,4 @@ fn generator() -> Result<ChaCha20Rng, Error> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut()).map_err(|_| Error::Random)?;
     Ok(ChaCha20Rng::from_seed(*seed))
-}
-
-fn piece_context(statement: &Digest, from: NodeId, index: u32, last: bool) -> Digest {
-    let numbers = [&[from.number(), u8::from(last)][..], &index.to_le_bytes()].concat();
-    Digest::of("trust-commons/v1/handover/piece", &[&statement.0, &numbers])
-}
-
-/// A file in the writing.
-struct Sealing {
-    path: PathBuf,
-    file: BufWriter<File>,
-    key: [u8; 32],
-    statement: Digest,
-    from: NodeId,
-    index: u32,
-    buffer: Zeroizing<Vec<u8>>,
-    rng: ChaCha20Rng,
-}
-
-impl Sealing {
-    fn begin(path: &Path, manifest: &Signed<Manifest>, key: &[u8; 32]) -> Result<Self, Error> {
-        let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-        let bytes = manifest.to_bytes();
-        let start = [&MAGIC[..], &VERSION.to_le_bytes(), &length(bytes.len())?.to_le_bytes(), &bytes].concat();
-        file.write_all(&start).map_err(Error::io(path))?;
-        let (statement, from) = (manifest.message.succession, manifest.message.from);
-        let (buffer, rng) = (Zeroizing::new(Vec::with_capacity(PIECE)), generator()?);
-        Ok(Self { path: path.to_owned(), file, key: *key, statement, from, index: 0, buffer, rng })
-    }
-
-    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            if self.buffer.len() == PIECE {
-                self.piece(false)?;
-            }
-            let (now, rest) = bytes.split_at(bytes.len().min(PIECE - self.buffer.len()));
-            self.buffer.extend_from_slice(now);
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    fn piece(&mut self, last: bool) -> Result<(), Error> {
-        let context = piece_context(&self.statement, self.from, self.index, last);
-        let sealed = seal::seal(&self.key, HANDOVER, &context, &self.buffer, &mut self.rng)?;
-        let head = length(sealed.len())? | if last { LAST } else { 0 };
-        let written = self.file.write_all(&head.to_le_bytes()).and_then(|()| self.file.write_all(&sealed));
-        written.map_err(Error::io(&self.path))?;
-        self.index += 1;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Length and bytes of a whole file.
-    fn file(&mut self, path: &Path) -> Result<(), Error> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
-        let bytes = file.metadata().map_err(Error::io(path))?.len();
-        self.put(&bytes.to_le_bytes())?;
-        let mut buffer = vec![0; PIECE];
-        loop {
-            match file.read(&mut buffer).map_err(Error::io(path))? {
-                0 => return Ok(()),
-                read => self.put(buffer.get(..read).unwrap_or_default())?,
-            }
-        }
-    }
-
-    /// The log's tiles: how many, then name and file of each.
-    fn log(&mut self, dir: &Path) -> Result<(), Error> {
-        let mut files = Vec::new();
-        collect(&dir.join("tile"), &mut files)?;
-        files.sort();
-        self.put(&length(files.len())?.to_le_bytes())?;
-        for path in files {
-            let name =
-                path.strip_prefix(dir).ok().and_then(Path::to_str).ok_or(Error::Internal { what: "a tile has a name" })?;
-            self.put(&length(name.len())?.to_le_bytes())?;
-            self.put(name.as_bytes())?;
-            self.file(&path)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), Error> {
-        self.piece(true)?;
-        let file =
-            self.file.into_inner().map_err(|error| Error::Io { path: self.path.clone(), source: error.into_error() })?;
-        file.sync_all().map_err(Error::io(&self.path))
-    }
-}
-
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(Error::io(dir))?,
-    };
-    for entry in entries {
-        let path = entry.map_err(Error::io(dir))?.path();
-        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
-    }
-    Ok(())
-}
-
-fn length(bytes: usize) -> Result<u32, Error> {
-    u32::try_from(bytes)
-        .ok()
-        .filter(|bytes| bytes & LAST == 0)
-        .ok_or(Error::Internal { what: "a handover is of parts of some size" })
-}
-
-/// A file in the reading.
-struct Opening {
-    path: PathBuf,
-    file: BufReader<File>,
-    manifest: Manifest,
-    key: SealKey,
-    index: u32,
-    buffer: Zeroizing<Vec<u8>>,
-    at: usize,
-    last: bool,
-}
-
-impl Opening {
-    fn start(path: &Path) -> Result<(BufReader<File>, Signed<Manifest>), Error> {
-        let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        let no_file = || wrong(format!("{} is not a handover file, or cut off", path.display()));
-        let mut start = [0; 14];
-        file.read_exact(&mut start).map_err(|_| no_file())?;
-        let (magic, rest) = start.split_at(8);
-        let (version, len) = rest.split_at(2);
-        if magic != MAGIC {
-            return Err(no_file());
-        }
-        let found = u16::from_le_bytes(version.try_into().unwrap_or_default());
-        if found != VERSION {
-            return Err(types::Error::Version { what: "handover file", got: found, known: VERSION }.into());
-        }
-        let len = u32::from_le_bytes(len.try_into().unwrap_or_default()) as usize;
-        if len > MANIFEST_BYTES + 64 {
-            return Err(no_file());
-        }
-        let mut bytes = vec![0; len];
-        file.read_exact(&mut bytes).map_err(|_| no_file())?;
-        Ok((file, Signed::from_bytes(&bytes)?))
-    }
-
-    fn manifest_of(path: &Path) -> Result<Signed<Manifest>, Error> {
-        Ok(Self::start(path)?.1)
-    }
-
-    fn begin(path: &Path, key: &SealKey, roster: &Roster, statement: &Digest) -> Result<Self, Error> {
-        let (file, signed) = Self::start(path)?;
-        let manifest = check_manifest(signed, roster, statement)?;
-        let (key, buffer) = (key.clone(), Zeroizing::new(Vec::new()));
-        Ok(Self { path: path.to_owned(), file, manifest, key, index: 0, buffer, at: 0, last: false })
-    }
-
-    fn bytes(&mut self, out: &mut [u8]) -> Result<(), Error> {
-        let mut done = 0;
-        while done < out.len() {
-            if self.at == self.buffer.len() {
-                self.piece()?;
-            }
-            let have = self.buffer.get(self.at..).unwrap_or_default();
-            let now = have.len().min(out.len() - done);
-            if let (Some(to), Some(from)) = (out.get_mut(done..done + now), have.get(..now)) {
-                to.copy_from_slice(from);
-            }
-            (done, self.at) = (done + now, self.at + now);
-        }
-        Ok(())
-    }
-
-    fn piece(&mut self) -> Result<(), Error> {
-        let cut = |path: &Path| wrong(format!("{} is cut off or altered; copy it again", path.display()));
-        if self.last {
-            return Err(cut(&self.path));
-        }
-        let mut head = [0; 4];
-        self.file.read_exact(&mut head).map_err(|_| cut(&self.path))?;
-        let head = u32::from_le_bytes(head);
-        (self.last, self.at) = (head & LAST != 0, 0);
-        let len = (head & !LAST) as usize;
-        if len > PIECE + seal::OVERHEAD {
-            return Err(cut(&self.path));
-        }
-        let mut sealed = vec![0; len];
-        self.file.read_exact(&mut sealed).map_err(|_| cut(&self.path))?;
-        let context = piece_context(&self.manifest.succession, self.manifest.from, self.index, self.last);
-        self.index += 1;
-        self.buffer = Zeroizing::new(seal::open(&self.key, HANDOVER, &context, &sealed).map_err(|_| cut(&self.path))?);
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<u32, Error> {
-        let mut bytes = [0; 4];
-        self.bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn term(&mut self, words: usize) -> Result<(u32, OperationId, Zeroizing<Vec<u16>>), Error> {
-        let (slot, mut record, mut bytes) = (self.number()?, [0; 16], Zeroizing::new(vec![0; 2 * words]));
-        self.bytes(&mut record)?;
-        self.bytes(&mut bytes)?;
-        let values = bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
-        Ok((slot, OperationId(record), Zeroizing::new(values)))
-    }
-
-    /// Writes a whole file, or passes over it.
-    fn file(&mut self, to: &Path, keep: bool) -> Result<(), Error> {
-        let mut left = [0; 8];
-        self.bytes(&mut left)?;
-        let mut left = u64::from_le_bytes(left);
-        let mut file = if keep { Some(File::create(to).map_err(Error::io(to))?) } else { None };
-        let mut buffer = vec![0; PIECE];
-        while left > 0 {
-            let now = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            let part = buffer.get_mut(..now).unwrap_or_default();
-            self.bytes(part)?;
-            if let Some(file) = &mut file {
-                file.write_all(part).map_err(Error::io(to))?;
-            }
-            left -= now as u64;
-        }
-        file.map_or(Ok(()), |file| file.sync_all().map_err(Error::io(to)))
-    }
-
-    fn log(&mut self, dir: &Path, keep: bool) -> Result<(), Error> {
-        for _ in 0..self.number()? {
-            let len = self.number()? as usize;
-            if len > limits::KEY_NAME_BYTES {
-                return Err(wrong("a tile has a long name"));
-            }
-            let mut name = vec![0; len];
-            self.bytes(&mut name)?;
-            let name = String::from_utf8(name).map_err(|_| wrong("a tile has a name that is no text"))?;
-            let name = Path::new(&name);
-            if !name.starts_with("tile") || !name.components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(wrong("a tile has a name that leads elsewhere"));
-            }
-            let path = dir.join(name);
-            if let Some(above) = path.parent().filter(|_| keep) {
-                fs::create_dir_all(above).map_err(Error::io(above))?;
-            }
-            self.file(&path, keep)?;
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Error> {
-        match self.at == self.buffer.len() && self.last {
-            true => Ok(()),
-            false => Err(wrong(format!("{} holds more than it should", self.path.display()))),
-        }
-    }
 }

@@ -38,6 +38,7 @@ mod map;
 mod meta;
 mod personas;
 mod recovery;
+mod secrets;
 pub mod segment;
 mod slots;
 #[cfg(test)]
@@ -134,6 +135,7 @@ impl Store {
             return Err(Error::NoStore { path: dir.to_owned() });
         }
         let lock = lock(dir)?;
+        handover::forget(dir);
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options(&path)).await?;
         meta::check_version(&write, &path).await?;
         MIGRATIONS.run(&write).await?;

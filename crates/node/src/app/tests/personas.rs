@@ -47,9 +47,12 @@ pub(super) async fn world_with_ada(seed: u64) -> (World, Person) {
     (world, ada)
 }
 
+/// The randomness with which [`bind`] splits secrets.
+pub(super) const SPLIT: u8 = 50;
+
 /// Binds a member to a secret.
 pub(super) async fn bind(world: &mut World, person: &Person, of: &MemberSecret) {
-    let (binding, shares) = binding(of, 50);
+    let (binding, shares) = binding(of, SPLIT);
     let bind = call(world, person, binding, &shares);
     assert!(matches!(world.decide(&bind).await, Outcome::Bound { .. }));
 }

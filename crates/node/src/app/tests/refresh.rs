@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use credential::MemberSecret;
+use credential::escrow::{Share, combine_shares};
 use types::message::{Action, Outcome};
+use types::sign::public_key;
 use types::{NodeId, OperationId};
 
+use super::personas;
 use super::publication::{entries, published};
 use super::world::{Call, Person, World, open};
 use crate::Error;
@@ -184,10 +188,63 @@ async fn only_an_operator_can_have_shares_renewed_and_nobody_can_ask_for_the_swi
     assert_eq!(world.app(NodeId::ALL[0]).commons().epoch, 0);
 }
 
+/// Any two nodes' shares give the secret back, and none of them is one of before or goes together with one.
+fn are_renewed(before: &[Share; 3], after: &[Share; 3], secret: &MemberSecret) {
+    for one in NodeId::ALL {
+        let (i, j) = (one.index(), one.next().index());
+        assert!(combine_shares(&after[i], &after[j]).unwrap() == *secret);
+        assert_ne!(before[i], after[i]);
+        for (old, new) in [(i, j), (j, i)] {
+            assert_eq!(combine_shares(&before[old], &after[new]), Err(credential::Error::Escrow));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_renews_the_shares_of_members_secrets_too() {
+    let secrets = [1, 2, 3].map(personas::secret);
+    let (mut world, ada) = personas::bound(306, &secrets[0]).await;
+    let [bob, cy] = members(&mut world).await;
+    personas::bind(&mut world, &cy, &secrets[2]).await;
+    let before = world.kept_shares(&ada).await.map(Option::unwrap);
+    let pseudonym = personas::shown(&mut world, &ada, &secrets[0]).await;
+    // One is bound while shares are renewed, after node 1 has made those of everybody else; another leaves.
+    let held = Arc::new(AtomicBool::new(true));
+    world.kill(NodeId::ALL[1]).await;
+    world.start_with(NodeId::ALL[1], Faults::holding(Arc::clone(&held))).await;
+    world.mend();
+    world.settle().await;
+    let call = world.act(NodeId::ALL[0], Action::Refresh { epoch: 1 });
+    world.app(NodeId::ALL[0]).submit(call.signed.clone(), None, None).await.unwrap();
+    personas::bind(&mut world, &bob, &secrets[1]).await;
+    let leave = world.plain(&cy, Action::Withdraw { profile: None });
+    assert_eq!(world.decide(&leave).await, Outcome::Withdrawn { records: 1 });
+    held.store(false, Ordering::SeqCst);
+    world.reach(1).await;
+    let after = world.kept_shares(&ada).await.map(Option::unwrap);
+    are_renewed(&before, &after, &secrets[0]);
+    let first = world.kept_shares(&bob).await.map(Option::unwrap);
+    assert_eq!(personas::shown(&mut world, &ada, &secrets[0]).await, pseudonym);
+    let call = world.act(NodeId::ALL[0], Action::Refresh { epoch: 2 });
+    world.app(NodeId::ALL[0]).submit(call.signed.clone(), None, None).await.unwrap();
+    world.reach(2).await;
+    are_renewed(&first, &world.kept_shares(&bob).await.map(Option::unwrap), &secrets[1]);
+    are_renewed(&before, &world.kept_shares(&ada).await.map(Option::unwrap), &secrets[0]);
+    for node in NodeId::ALL {
+        world.kill(node).await;
+        // Waits until the worker that removes old files has ended.
+        open(&world.path(node), node, &world.roster).await.close().await;
+        let report = crate::store::fsck::check(&world.path(node), node, &world.roster, false).await.unwrap();
+        assert!(report.is_sound(), "{}", report.text());
+    }
+}
+
 /// A node falls at `point` of the batch that begins the refresh, or of the one that ends it, and comes back.
 async fn refresh_survives(node: NodeId, point: Point, at: usize) {
     let mut world = World::new(303).await;
     let people: [Person; 3] = members(&mut world).await;
+    let secret = personas::secret(4);
+    personas::bind(&mut world, &people[0], &secret).await;
     let passed = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     world.kill(node).await;
     let count = Arc::clone(&passed);
@@ -214,14 +271,18 @@ async fn refresh_survives(node: NodeId, point: Point, at: usize) {
     }
     world.reach(1).await;
     all_is_as_before(&mut world, &people).await;
+    let mut kept = Vec::new();
     for node in NodeId::ALL {
         world.swept(node, 1).await;
         world.kill(node).await;
         let store = open(&world.path(node), node, &world.roster).await;
         let epoch = store.epoch().await.unwrap();
         assert!(epoch.present == 1 && epoch.coming.is_none());
+        let member = store.member(&public_key(&people[0].key)).await.unwrap().unwrap().member;
+        kept.push(store.binding(&member).await.unwrap().unwrap().share);
         store.close().await;
     }
+    are_renewed(&personas::binding(&secret, personas::SPLIT).1, &kept.try_into().unwrap(), &secret);
 }
 
 /// Of the batch that begins it, while it goes on, and of the batch that ends it.

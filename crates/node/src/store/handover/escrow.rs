@@ -13,7 +13,8 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use types::{Digest, MemberId, NodeId};
 use zeroize::Zeroizing;
 
-use super::{Opening, Sealing, Store, generator, length, options, wrong};
+use super::file::{Opening, Sealing, length};
+use super::{Store, generator, options, wrong};
 use crate::Error;
 use crate::store::batch::{Batch, Effect, NewBinding};
 use crate::store::meta;

@@ -38,7 +38,7 @@ pub fn authorize_query(bytes: &[u8]) {
         Ok(request) => assert_eq!((request.client.as_str(), request.redirect_uri.as_str()), ("shop", REDIRECT)),
         // Nothing goes to an address that is not registered.
         Err(Refusal::Client { redirect_uri, .. }) => assert_eq!(redirect_uri, REDIRECT),
-        Err(Refusal::Page(_)) => {}
+        Err(Refusal::Page { .. }) => {}
     }
     if let Ok(form) = Form::parse_within(text, WALLET_FORM_BYTES) {
         let state = form.value("state").unwrap_or_default();

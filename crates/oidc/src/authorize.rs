@@ -2,7 +2,7 @@
 //! Core section 3.1.2.
 //!
 //! Nothing here is sent to a redirect address before client and address are known to belong together ([`Refusal::Page`]); after
-//! that every fault goes back to the client ([`Refusal::Client`]).
+//! that every fault goes back to the client ([`Refusal::Client`]). Either is counted under a name of its own.
 
 use crate::form::{Form, FormError};
 
@@ -38,9 +38,18 @@ pub struct AuthorizeRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Shown to the person, sent nowhere.
-    Page(&'static str),
+    Page {
+        /// In whose name it came, if that is a registered client.
+        client: Option<String>,
+        /// For counting.
+        outcome: &'static str,
+        /// For the person.
+        why: &'static str,
+    },
     /// Sent to the client: an error code of RFC 6749 or OpenID Connect, and what to do.
     Client {
+        /// Whose.
+        client: String,
         /// The registered address.
         redirect_uri: String,
         /// The client's own.
@@ -58,29 +67,31 @@ impl AuthorizeRequest {
     /// # Errors
     /// [`Refusal`].
     pub fn parse(text: &str, clients: &impl Clients) -> Result<Self, Refusal> {
+        let page = |outcome, why| Refusal::Page { client: None, outcome, why };
         let form = Form::parse(text).map_err(|error| {
-            Refusal::Page(match error {
+            let why = match error {
                 FormError::TooLong => "The web site sent too long a request.",
                 FormError::Encoding => "The web site sent a request that cannot be read.",
                 FormError::Twice => "The web site sent a request in which something comes twice.",
-            })
+            };
+            page("unreadable", why)
         })?;
-        let client = form.value("client_id").ok_or(Refusal::Page("The web site did not say who it is (client_id)."))?;
-        let redirect_uri = form
-            .value("redirect_uri")
-            .ok_or(Refusal::Page("The web site did not say where to send you back to (redirect_uri)."))?;
+        let client = form.value("client_id");
+        let client = client.ok_or(page("no-client", "The web site did not say who it is (client_id)."))?;
+        let nowhere = "The web site did not say where to send you back to (redirect_uri).";
+        let redirect_uri = form.value("redirect_uri").ok_or(page("no-redirect", nowhere))?;
         match clients.redirects(client, redirect_uri) {
-            None => return Err(Refusal::Page("No web site of this name is registered here (client_id).")),
+            None => return Err(page("no-client", "No web site of this name is registered here (client_id).")),
             Some(false) => {
-                return Err(Refusal::Page(
-                    "The web site wants you sent to an address that is not registered for it (redirect_uri). \
-                     Somebody may be trying to take your answer.",
-                ));
+                let why = "The web site wants you sent to an address that is not registered for it (redirect_uri). \
+                           Somebody may be trying to take your answer.";
+                return Err(Refusal::Page { client: Some(client.to_owned()), outcome: "wrong-redirect", why });
             }
             Some(true) => {}
         }
         let state = form.value("state").map(str::to_owned);
         let refuse = |error, description| Refusal::Client {
+            client: client.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
             state: state.clone().filter(|state| state.len() <= OPAQUE_CHARS),
             error,
@@ -179,8 +190,12 @@ mod tests {
             ("state=s", "state=%ff"),
         ] {
             let outcome = AuthorizeRequest::parse(&GOOD.replace(from, to), &One);
-            assert!(matches!(outcome, Err(Refusal::Page(_))), "{to}: {outcome:?}");
+            assert!(matches!(outcome, Err(Refusal::Page { .. })), "{to}: {outcome:?}");
         }
+        // Who is registered is told that somebody tries in their name.
+        let outcome = AuthorizeRequest::parse(&GOOD.replace("shop.example", "evil.example"), &One);
+        let Err(Refusal::Page { client, outcome, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((client.as_deref(), outcome), (Some("shop"), "wrong-redirect"));
     }
 
     #[test]
@@ -200,8 +215,9 @@ mod tests {
             ("state=s", "state=s&response_mode=fragment", "invalid_request"),
         ] {
             match AuthorizeRequest::parse(&GOOD.replace(from, to), &One) {
-                Err(Refusal::Client { error, state, redirect_uri, .. }) => {
+                Err(Refusal::Client { client, error, state, redirect_uri, .. }) => {
                     assert_eq!((error, state.as_deref()), (code, Some("s")), "{to}");
+                    assert_eq!(client, "shop");
                     assert_eq!(redirect_uri, "https://shop.example/cb");
                 }
                 other => panic!("{to}: {other:?}"),

@@ -202,14 +202,19 @@ impl Provider {
     pub async fn begin(&self, query: &str) -> Result<Result<Begun, Refusal>, Error> {
         let request = match AuthorizeRequest::parse(query, &self.clients) {
             Ok(request) => request,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                self.count_refusal(&refusal);
+                return Ok(Err(refusal));
+            }
         };
         let client = self.client(&request.client)?;
         let now = self.now();
         if !self.has_room(now).await? {
-            let AuthorizeRequest { redirect_uri, state, .. } = request;
+            let AuthorizeRequest { client, redirect_uri, state, .. } = request;
             let description = "too many sign-ins wait at this moment; try again in a minute";
-            return Ok(Err(Refusal::Client { redirect_uri, state, error: "temporarily_unavailable", description }));
+            let refusal = Refusal::Client { client, redirect_uri, state, error: "temporarily_unavailable", description };
+            self.count_refusal(&refusal);
+            return Ok(Err(refusal));
         }
         let (handle, device): ([u8; 16], [u8; 16]) = (random()?, random()?);
         let cookie = base64url(random::<32>()?);
@@ -219,6 +224,16 @@ impl Provider {
         self.store.begin_sign_in(&handle, &sign_in).await?;
         self.metrics.attempt(&client.id, "begun");
         Ok(Ok(Begun { handle: base64url(handle), cookie }))
+    }
+
+    /// Who watches the figures sees that somebody tries in a site's name.
+    fn count_refusal(&self, refusal: &Refusal) {
+        let (client, outcome) = match refusal {
+            Refusal::Page { client, outcome, .. } => (client.as_deref().unwrap_or_default(), *outcome),
+            Refusal::Client { client, error, .. } => (client.as_str(), *error),
+        };
+        self.metrics.attempt(client, outcome);
+        tracing::info!(client, outcome, "a sign-in was refused before it began");
     }
 
     pub(crate) async fn has_room(&self, now: UnixSeconds) -> Result<bool, Error> {
@@ -420,14 +435,24 @@ impl Provider {
     }
 
     async fn redeem(&self, form: &Form, authorization: Option<&str>) -> Result<Value, TokenFault> {
-        let client = self.authenticate(form, authorization)?;
+        let client = self.authenticate(form, authorization).inspect_err(|_| {
+            self.metrics.attempt("", "wrong-client");
+            tracing::warn!("somebody who is no client, or has another secret, wants to redeem a code");
+        })?;
         let invalid = |description| TokenFault::from(OAuthError::new(400, "invalid_grant", description));
         let code = form.value("code").ok_or(OAuthError::new(400, "invalid_request", "send the code"))?;
         let grant = self.store.code(code).await?.filter(|grant| grant.client == client.id);
-        let grant = grant.ok_or_else(|| invalid("no such code was given to this client"))?;
+        let grant = grant.ok_or_else(|| {
+            self.metrics.attempt(&client.id, "unknown-code");
+            tracing::warn!(client = client.id, "a code that was not given to this client");
+            invalid("no such code was given to this client")
+        })?;
         let now = self.now();
         check_redemption(&grant, form, now)
-            .inspect_err(|_| self.metrics.attempt(&client.id, "bad-code"))
+            .inspect_err(|why| {
+                self.metrics.attempt(&client.id, "bad-code");
+                tracing::warn!(client = client.id, why, "a code that cannot be redeemed so");
+            })
             .map_err(invalid)?;
         let token = base64url(random::<32>()?);
         let expires_at = now.saturating_add(self.config.token_s);

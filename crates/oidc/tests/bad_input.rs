@@ -79,6 +79,8 @@ async fn a_wrong_redirect_goes_nowhere() {
         assert!(answer.headers.get(header::LOCATION).is_none() && answer.headers.get(header::SET_COOKIE).is_none());
         assert!(answer.body.contains("This sign-in cannot go on"));
     }
+    // The shop sees that it was tried in its name.
+    assert_eq!((house.metric("shop", "wrong-redirect").await, house.metric("", "no-client").await), (2, 1));
     // Redeeming at another address than the code was sent to.
     let me = house.member(1);
     let code = house.code("clinic", CLINIC, &me).await;
@@ -119,6 +121,8 @@ async fn a_code_is_for_its_client_its_verifier_and_its_minute() {
     let wrong = "another-verifier-that-is-long-enough-for-PKCE-1";
     house.form("/token", &[&grant[..], &[("code_verifier", wrong)]].concat(), &[]).await.is_refused(400, "invalid_grant");
     assert_eq!(house.metric("shop", "bad-code").await, 2);
+    let foreign = (house.metric("poll", "unknown-code").await, house.metric("", "wrong-client").await);
+    assert_eq!(foreign, (1, 1), "another site's code, and nobody's");
     assert_eq!(house.redeem("shop", SHOP, &code).await.status, StatusCode::OK, "none of that used it up");
     let late = house.code("shop", SHOP, &me).await;
     house.wait(61);

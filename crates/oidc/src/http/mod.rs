@@ -243,8 +243,8 @@ fn form<'a>(headers: &HeaderMap, body: &'a Bytes) -> Result<&'a str, OAuthError>
 async fn begin(provider: &Provider, query: &str) -> Response {
     match provider.begin(query).await {
         Err(error) => error.into_response(),
-        Ok(Err(Refusal::Page(why))) => page::refused(&provider.config.operator, why),
-        Ok(Err(Refusal::Client { redirect_uri, state, error, description })) => {
+        Ok(Err(Refusal::Page { why, .. })) => page::refused(&provider.config.operator, why),
+        Ok(Err(Refusal::Client { redirect_uri, state, error, description, .. })) => {
             go(&provider.refusal_redirect(&redirect_uri, state.as_deref(), error, description))
         }
         Ok(Ok(begun)) => {

@@ -82,6 +82,13 @@ pub enum Error {
         /// Which.
         nodes: Vec<NodeId>,
     },
+    /// Nodes sign different things about a member, and no two the same.
+    #[error("{} different things about you, no two the same; nothing was kept. Try again when all three answer, and tell the operators \
+             if it stays so", Nodes(.nodes, "signs", "sign"))]
+    CredentialsDiffer {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
     /// The answers were lost, and the request has expired without a trace of a decision.
     #[error(
         "no decision on operation {operation} could be learned before its request expired; ask with `commons status` what the nodes know"

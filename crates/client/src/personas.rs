@@ -56,8 +56,8 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// Credentials of `epoch` over `secret`, from at least two nodes.
     ///
     /// # Errors
-    /// [`Error::Misbehaved`] for what no honest node signs; [`Error::Refused`], [`Error::Unavailable`] when fewer than two nodes
-    /// sign; as [`Client::charter`].
+    /// [`Error::Misbehaved`] for what no honest node signs; [`Error::CredentialsDiffer`] when no two say the same;
+    /// [`Error::Refused`], [`Error::Unavailable`] when fewer than two nodes sign; as [`Client::charter`].
     pub async fn collect(&self, device: &SigningKey, secret: &MemberSecret, epoch: Epoch) -> Result<Collected, Error> {
         let issuers = Issuers::of(self.commons().roster())?;
         let version = self.charter().await?.charter.version();
@@ -70,15 +70,20 @@ impl<T: Transport, P: Platform> Client<T, P> {
                 Err(error) => missing.push((node, error)),
             }
         }
-        let said = agreed(&issued).cloned();
+        let Some(said) = agreed(&issued).cloned() else {
+            return Err(match issued.as_slice() {
+                // Each could be true, and which one lies cannot be told.
+                [_, _, ..] => Error::CredentialsDiffer { nodes: issued.iter().map(|(node, ..)| *node).collect() },
+                _ => self.why_not(missing),
+            });
+        };
         let mut credentials = Vec::new();
         for (node, attributes, word) in issued {
             let signature = IssuedSignature::from_bytes(word.signature);
-            let accepted = match &said {
-                Some(said) if *said == attributes => {
-                    Credential::accept(secret, &issuers, node, epoch, said, &signature).ok()
-                }
-                _ => None,
+            let accepted = if attributes == said {
+                Credential::accept(secret, &issuers, node, epoch, &said, &signature).ok()
+            } else {
+                None
             };
             match accepted {
                 Some(credential) => credentials.push(credential),
@@ -135,21 +140,24 @@ pub fn restore(released: &[(NodeId, Released)], bound: &Digest) -> Result<Member
 /// To what the nodes' statements say that the membership is bound: all that answer must say the same.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when no node answers, [`Error::Misbehaved`] when they differ.
+/// [`Error::Unavailable`] when no node answers, [`Error::Misbehaved`] when they differ: the one against two, or the later one where
+/// only two answer.
 pub fn bound(statements: &Statements) -> Result<Bound, Error> {
-    let mut told: Option<Bound> = None;
-    for (node, statement) in NodeId::ALL.into_iter().zip(&statements.nodes) {
-        let Ok(statement) = statement else { continue };
-        let says = match &statement.member {
-            None => Bound::NoMember,
-            Some(member) => member.bound.map_or(Bound::No, Bound::To),
-        };
-        if told.is_some_and(|told| told != says) {
-            return Err(lie(node, Fault::WrongCredential));
-        }
-        told = Some(says);
+    let says = |statement: &Statement| match &statement.member {
+        None => Bound::NoMember,
+        Some(member) => member.bound.map_or(Bound::No, Bound::To),
+    };
+    let nodes = NodeId::ALL.into_iter().zip(&statements.nodes);
+    let told: Vec<(NodeId, Bound)> =
+        nodes.filter_map(|(node, statement)| Some((node, says(statement.as_ref().ok()?)))).collect();
+    let alike = |one: &Bound| told.iter().filter(|(_, other)| other == one).count();
+    let most = told.iter().map(|(_, says)| says).rev().max_by_key(|says| alike(says)).copied();
+    let silent = || statements.nodes.iter().find_map(|node| node.as_ref().err()).cloned().unwrap_or(Error::Http);
+    let most = most.ok_or_else(silent)?;
+    match told.iter().find(|(_, says)| *says != most) {
+        Some((node, _)) => Err(lie(*node, Fault::WrongCredential)),
+        None => Ok(most),
     }
-    told.ok_or_else(|| statements.nodes.iter().find_map(|node| node.as_ref().err()).cloned().unwrap_or(Error::Http))
 }
 
 /// What a node signed, where it can be true: of the epoch asked for, of this commons, under the rules in force.

@@ -101,7 +101,7 @@ pub enum PersonaAct {
         /// To one verifier who can convince nobody else; otherwise to everybody.
         to_one: bool,
     },
-    /// An attempt to show it was refused on this device: a stale challenge, another audience.
+    /// An attempt to show it was refused: on this device (a stale challenge, another audience), or by the verifier.
     Refused {
         /// Why, in words.
         why: String,

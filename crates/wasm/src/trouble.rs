@@ -11,6 +11,7 @@ pub fn of_client(error: &Error) -> Value {
         Error::Unavailable { nodes } => ("unavailable", nodes.clone()),
         Error::Undecided { silent, .. } => ("undecided", silent.clone()),
         Error::Misbehaved { complaint } => ("misbehaved", vec![complaint.node]),
+        Error::CredentialsDiffer { nodes } => ("credentials-differ", nodes.clone()),
         Error::ChartersDiffer { .. } => ("charters-differ", Vec::new()),
         Error::Hidden { node, .. } => ("hidden", vec![*node]),
         Error::Log { node, .. } => ("log", vec![*node]),

@@ -9,6 +9,7 @@ use charter::Charter;
 use client::platform::Pending;
 use client::transport::{Answer, Call, Silence};
 use client::{Error, Platform, Transport};
+use credential::{Attribute, Attributes, Epoch, Fresh, IssuerName, MemberSecret};
 use ed25519_dalek::SigningKey;
 use tlog::merkle::leaf_hash;
 use tlog::tile::{Resource, encode_bundle};
@@ -17,6 +18,7 @@ use types::api::{CharterBody, DecisionBody, Problem, RequestBody, StatementBody,
 use types::message::{
     Action, Certificate, Decision, Event, MemberStatement, Outcome, RecordStatement, Request, Statement, VERSION,
 };
+use types::persona::Issued;
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
 use types::seal::{INSPECTION, SHARE, SealKey, open, seal};
@@ -70,6 +72,23 @@ pub(crate) enum Lie {
     LogFork,
     /// Says that the shield is not up.
     KeepsShieldDown,
+    /// Writes a value of its own into the member's credential, and signs it.
+    MarksMember,
+    /// Says another day of admission, and signs it.
+    AnotherAdmission,
+    /// Signs for another commons, or under rules that are not in force.
+    AnotherCommunity,
+    AnotherVersion,
+    /// Signs for another epoch than was asked for.
+    AnotherEpoch,
+    /// Signs over somebody else's secret.
+    AnotherSecret,
+    /// Signs with another key than the roster's.
+    AnotherIssuerKey,
+    /// Answers without a signature.
+    IssuesNothing,
+    /// Says that the membership is bound to another secret.
+    BoundElsewhere,
     Contradict,
     OtherNode,
     Stale,
@@ -92,6 +111,8 @@ pub(crate) struct Fake {
     pub(crate) outcome: Outcome,
     pub(crate) lies: [Lie; 3],
     pub(crate) member: bool,
+    /// To which secret the membership is bound.
+    pub(crate) bound: Option<credential::Commitment>,
     pub(crate) calls: Mutex<Vec<(NodeId, Call)>>,
     pub(crate) decided: Mutex<HashMap<OperationId, (Digest, Outcome)>>,
     pub(crate) clock: AtomicU64,
@@ -135,7 +156,8 @@ impl Fake {
         let (calls, decided, clock) = (Mutex::default(), Mutex::default(), AtomicU64::new(NOW));
         let charter = Charter::default_for(&roster);
         let (signed, events, entries) = (None, Vec::new(), Vec::new());
-        Self { keys, seals, roster, outcome, lies, member: true, calls, decided, clock, charter, signed, events, entries }
+        let (member, bound) = (true, None);
+        Self { keys, seals, roster, outcome, lies, member, bound, calls, decided, clock, charter, signed, events, entries }
     }
 
     #[allow(dead_code, reason = "each test file uses some")]
@@ -271,7 +293,7 @@ impl Fake {
                 }
                 Ok(self.decision(node, lie, *operation, request, outcome))
             }
-            Action::Status | Action::Inspect { .. } | Action::Events { .. } | Action::ShieldUp => {
+            Action::Status | Action::Inspect { .. } | Action::Events { .. } | Action::ShieldUp | Action::Issue { .. } => {
                 Ok(self.statement(node, lie, &signed.message))
             }
             action => {
@@ -346,6 +368,7 @@ impl Fake {
         events
     }
 
+    #[allow(dead_code, reason = "each test file uses some")]
     /// Notes a decision, three per batch, on a request of `device`.
     pub(crate) fn decide(&mut self, device: &SigningKey, action: Action, outcome: Outcome) -> Event {
         let index = self.events.len() as u64;
@@ -376,6 +399,25 @@ impl Fake {
         event
     }
 
+    /// What a node signs over the member's secret.
+    fn issued(&self, node: NodeId, lie: Lie, request: &Request) -> Option<Issued> {
+        let (Action::Issue { epoch }, Some(bound)) = (&request.action, &self.bound) else { return None };
+        let community = if lie == Lie::AnotherCommunity { "elsewhere" } else { &self.roster.commons };
+        let version = self.charter.version() + u64::from(lie == Lie::AnotherVersion);
+        let admitted = Epoch(20_000 + u32::from(lie == Lie::AnotherAdmission));
+        let mut attributes = Attributes::new(community, admitted, version).unwrap();
+        if lie == Lie::MarksMember {
+            attributes = attributes.with(Attribute::Role, "number 17").unwrap();
+        }
+        let epoch = Epoch(epoch.0 + u32::from(lie == Lie::AnotherEpoch));
+        let other = MemberSecret::generate(Fresh::new([77; 32])).commitment();
+        let over = if lie == Lie::AnotherSecret { &other } else { bound };
+        let key = issuer_key(if lie == Lie::AnotherIssuerKey { node.next() } else { node });
+        let name = IssuerName { commons: &self.roster.digest(), node };
+        let signature = key.issue(&name, epoch, over, &attributes).unwrap().to_bytes();
+        (lie != Lie::IssuesNothing).then(|| Issued { epoch, attributes: attributes.to_bytes(), signature })
+    }
+
     fn statement(&self, node: NodeId, lie: Lie, request: &Request) -> Answer {
         let digest = types::sign::Message::digest(request);
         let record = RecordStatement {
@@ -395,7 +437,10 @@ impl Fake {
             asks: Vec::new(),
             guarded: None,
             former: Vec::new(),
-            bound: None,
+            bound: match lie {
+                Lie::BoundElsewhere => Some(Digest([9; 32])),
+                _ => self.bound.map(|commitment| commitment.digest()),
+            },
             last_issue: None,
             refused: Vec::new(),
         };
@@ -413,7 +458,7 @@ impl Fake {
             guarded: None,
             released: None,
             replaced: None,
-            issued: None,
+            issued: self.issued(node, lie, request),
             member: self.member.then_some(member),
         };
         match lie {

@@ -8,6 +8,7 @@ mod common;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::Dev;
+use credential::{Challenge, Context, Envelope};
 use serde_json::Value;
 
 const CLINIC: &str = "https://clinic.example";
@@ -81,9 +82,18 @@ fn one_person_is_one_persona_in_a_context_and_proofs_count_once() {
     let relayed = ["persona", "prove", "clinic", "--challenge", &challenge, "--to", "https://evil.example", "--yes"];
     let (exit, refused) = dev.ask(&relayed);
     assert_eq!((exit, &refused["error"]["code"]), (2, &"wrong-audience".into()), "{refused}");
+    // So with a challenge whose time is over, and one of another context.
+    for (file, at, code) in [(&clinic, now() - 1000, "stale"), (&foreign, now(), "wrong-context")] {
+        let place: Context = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let challenge = Challenge::new(&place, [7; 32], at, 60).to_json();
+        let (exit, refused) = dev.ask(&["persona", "prove", "clinic", "--challenge", &challenge, "--to", CLINIC, "--yes"]);
+        assert_eq!((exit, &refused["error"]["code"]), (2, &code.into()), "{refused}");
+    }
+    let acts = |uses: &Value| -> Vec<String> {
+        uses.as_array().unwrap().iter().map(|used| used["act"].as_str().unwrap().to_owned()).collect()
+    };
     let (_, listed) = dev.ask(&["persona", "show", "clinic"]);
-    let acts: Vec<&str> = listed["uses"].as_array().unwrap().iter().map(|used| used["act"].as_str().unwrap()).collect();
-    assert_eq!(acts, ["shown", "refused"], "{listed}");
+    assert_eq!(acts(&listed["uses"]), ["shown", "refused", "refused", "refused"], "{listed}");
 
     // An altered proof, and a stale challenge.
     let text = std::fs::read_to_string(&proof).unwrap();
@@ -105,6 +115,7 @@ fn one_person_is_one_persona_in_a_context_and_proofs_count_once() {
 
     let (exit, ledger) = dev.ask(&["ledger"]);
     assert_eq!((exit, ledger["personas"].as_array().unwrap().len()), (0, 2), "{ledger}");
+    assert_eq!(acts(&ledger["personas"][0]["uses"]).len(), 4, "what was tried stands in the ledger: {ledger}");
     assert!(ledger["last_issue"]["epoch"].as_u64().is_some(), "{ledger}");
 }
 
@@ -128,14 +139,28 @@ fn a_masquerade_admits_each_person_once_and_leaves_no_list() {
     let bytes = hex(&pseudonym);
     assert!(found(&dev, &bytes), "while it is open, the door has a list");
 
+    // A ballot that closes with it: what was done there stays known to its owner.
+    let ballot = path(&dev, "ballot.json");
+    let one_time = std::fs::read_to_string(&file).unwrap().replace("masquerade", "one-time").replace("summer", "ballot-7");
+    std::fs::write(&ballot, one_time).unwrap();
+    assert_eq!(dev.ask(&["persona", "new", &ballot, "--label", "voter"]).0, 0);
+    let waits = path(&dev, "voter.challenge");
+    assert_eq!(dev.ask(&["challenge", &ballot, "--out", &waits]).0, 0);
+
     while now() <= closes {
         std::thread::sleep(Duration::from_millis(200));
     }
+    let late = ["persona", "prove", "voter", "--challenge", &waits, "--to", "festival.example", "--yes"];
+    let (exit, late) = dev.ask(&late);
+    assert_eq!((exit, &late["error"]["code"]), (2, &"closed".into()), "{late}");
+    let (_, voter) = dev.ask(&["persona", "show", "voter"]);
+    assert_eq!((&voter["uses"][0]["act"], &voter["retired"]), (&"refused".into(), &Value::Null), "{voter}");
     // The next use of either side erases it.
     let (exit, closed) = dev.ask(&["challenge", &file]);
     assert_eq!((exit, &closed["error"]["code"]), (2, &"closed".into()), "{closed}");
     let (exit, listed) = dev.ask(&["persona", "list"]);
-    assert_eq!((exit, &listed["personas"]), (0, &serde_json::json!([])), "{listed}");
+    let left: Vec<&Value> = listed["personas"].as_array().unwrap().iter().map(|kept| &kept["label"]).collect();
+    assert_eq!((exit, left), (0, vec![&Value::from("voter")]), "the guest is forgotten: {listed}");
     for name in ["in", "again"] {
         // What the guest made and carried is theirs to delete.
         std::fs::remove_file(path(&dev, &format!("{name}.proof"))).unwrap();

@@ -72,20 +72,12 @@ impl Door {
             let path = entry.path();
             let kept = fs::read(&path).ok().and_then(|bytes| Challenge::from_bytes(&bytes).ok());
             if over || kept.is_none_or(|challenge| challenge.expires_at() < at) {
-                fs::remove_file(&path).map_err(|error| Failure::write(&path, &error))?;
+                wipe(&path).map_err(|error| Failure::write(&path, &error))?;
             }
         }
         let list = self.admitted();
         if over && list.exists() {
-            // Overwritten first: a deleted file's bytes stay on a disk for a while.
-            let length = fs::metadata(&list).map_or(0, |data| data.len());
-            let wipe = || {
-                let mut file = OpenOptions::new().write(true).open(&list)?;
-                std::io::copy(&mut std::io::repeat(0).take(length), &mut file)?;
-                file.sync_all()?;
-                fs::remove_file(&list)
-            };
-            wipe().map_err(|error| Failure::write(&list, &error))?;
+            wipe(&list).map_err(|error| Failure::write(&list, &error))?;
         }
         Ok(())
     }
@@ -181,4 +173,13 @@ impl Door {
         let write = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(format!("{line}\n").as_bytes());
         write().map_err(|error| Failure::write(&path, &error))
     }
+}
+
+/// Overwrites a file before it goes: a deleted file's bytes stay on a disk for a while.
+fn wipe(path: &Path) -> std::io::Result<()> {
+    let length = fs::metadata(path)?.len();
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut file)?;
+    file.sync_all()?;
+    fs::remove_file(path)
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `keys/NAME.key` | no (authenticated under the passphrase): make the key unusable |
 //! | `wallets/*/NAME.wallet` | no (authenticated under the member's key): make it unusable, or put back an older one |
+//! | `wallets/*/NAME.credentials` | no (sealed to the member's key): lose credentials for wallets |
 //! | `gates/*/` | yes: let a person in twice, or take a challenge away; holds no name but pseudonyms of one context |
 //! | `reveal-keys/NAME.key` | yes (not encrypted): make and read what is revealed to this name |
 //! | `receipts/NAME/*.json` | no (three signatures inside): lose a proof |
@@ -81,6 +82,10 @@ impl Home {
     /// Personas of a member in one commons.
     pub(crate) fn wallet(&self, member: &str, commons: &Digest) -> PathBuf {
         self.root.join("wallets").join(short(commons)).join(format!("{member}.wallet"))
+    }
+    /// Credentials for wallets of a member in one commons.
+    pub(crate) fn credentials(&self, member: &str, commons: &Digest) -> PathBuf {
+        self.root.join("wallets").join(short(commons)).join(format!("{member}.credentials"))
     }
     /// What a verifier remembers of one context.
     pub(crate) fn gate(&self, scope: &Digest) -> PathBuf {

@@ -98,6 +98,7 @@ fn run(out: Output, arguments: Arguments) -> Result<Exit, Failure> {
             Command::Persona(args) => commands::persona::run(&context, args.command).await,
             Command::Context(args) => commands::verifier::run(&context, args.command),
             Command::SignIn(args) => commands::persona::sign_in(&context, args).await,
+            Command::Wallet(args) => commands::wallet::run(&context, args.command).await,
             Command::Challenge(args) => commands::verifier::challenge(&context, &args),
             Command::VerifyProof(args) => commands::verifier::verify(&context, &args),
             Command::Demo(args) => demo::run(&context, &args).await,

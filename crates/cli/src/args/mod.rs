@@ -5,6 +5,7 @@ pub(crate) mod party;
 pub(crate) mod persona;
 pub(crate) mod proof;
 pub(crate) mod recovery;
+pub(crate) mod wallet;
 
 use std::path::PathBuf;
 
@@ -137,6 +138,8 @@ pub(crate) enum Command {
     Persona(persona::Persona),
     /// Sign in to a web site that asks for one person, once
     SignIn(persona::SignIn),
+    /// Your membership for verifiers that speak only to wallets
+    Wallet(wallet::Wallet),
     /// As a verifier: say who asks whom for what
     Context(persona::ContextArgs),
     /// As a verifier: a challenge for a persona to answer

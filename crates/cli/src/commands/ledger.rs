@@ -14,7 +14,8 @@ use crate::commands::history::{self, History};
 use crate::commands::persona::keep::Purse;
 use crate::commands::requests::{finding_in_words, finding_name};
 use crate::commands::status::conclude;
-use crate::commands::{persona, terms};
+use crate::commands::wallet::cards::Cards;
+use crate::commands::{persona, terms, wallet};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::Page;
@@ -29,7 +30,9 @@ pub(crate) async fn run(context: &Context, args: Ledger) -> Result<Exit, Failure
         context.out.warn(&complaint.to_string());
     }
     super::persona::keep::in_passing(context, &client, key.clone(), &device).await;
-    let purse = Purse::open(context, key, client.commons().digest(), client.platform().now())?;
+    let commons = client.commons().digest();
+    let credentials = Cards::open(context, &key, &commons)?.wallet.summaries();
+    let purse = Purse::open(context, key, commons, client.platform().now())?;
     let personas = purse.as_ref().map_or(&[][..], |purse| purse.wallet.personas());
     let uses = uses(&history);
     let ended = ended(&history, &member);
@@ -49,6 +52,7 @@ pub(crate) async fn run(context: &Context, args: Ledger) -> Result<Exit, Failure
         "ended_grants": ended.iter().map(|use_| json!({ "grant": use_.grant, "party": use_.party, "since": use_.at })).collect::<Vec<_>>(),
         "uses": uses.iter().map(use_facts).collect::<Vec<_>>(),
         "personas": personas.iter().map(persona::facts).collect::<Vec<_>>(),
+        "wallet_credentials": credentials.iter().map(wallet::facts).collect::<Vec<_>>(),
         "last_issue": member.last_issue.map(|issue| json!({ "epoch": issue.epoch, "at": issue.at })),
         "refused_attempts": member.refused.iter().map(|tried| json!({ "at": tried.at, "action": tried.action, "rule": tried.rule })).collect::<Vec<_>>(),
         "requests": member.asks.len(),
@@ -59,6 +63,7 @@ pub(crate) async fn run(context: &Context, args: Ledger) -> Result<Exit, Failure
     context.out.answer(&facts, |page| {
         table(page, &member, &uses, &ended, own(&history, "verify"));
         of_personas(page, &member, personas);
+        wallet::rows(page, &credentials);
     });
     Ok(finish(context, &history, &statements))
 }

@@ -33,4 +33,5 @@ mod terms;
 pub(crate) mod verifier;
 pub(crate) mod verify;
 pub(crate) mod vouch;
+pub(crate) mod wallet;
 pub(crate) mod withdraw;

@@ -53,7 +53,12 @@ pub(crate) fn number(device: &DeviceKey) -> String {
 
 /// Reads a file that its owner sealed for themselves; `None` when there is none.
 pub(crate) fn read_sealed(path: &Path, key: &SealKey) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let bytes = match read_limited(path, SEALED_BYTES) {
+    read_sealed_within(path, key, SEALED_BYTES)
+}
+
+/// The same, of at most `limit` bytes.
+pub(crate) fn read_sealed_within(path: &Path, key: &SealKey, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let bytes = match read_limited(path, limit) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::read(path, &error)),

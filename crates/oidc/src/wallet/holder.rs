@@ -99,7 +99,19 @@ struct Held {
     key: String,
     credential: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    shown_to: Option<String>,
+    shown: Option<Shown>,
+}
+
+/// To whom a credential was shown: to this verifier and no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// The verifier, by its key.
+    pub to: String,
+    /// Where it asked.
+    pub origin: String,
+    /// When first.
+    pub at: u64,
 }
 
 impl Drop for Held {
@@ -118,7 +130,7 @@ pub struct Summary {
     /// When it ends at the latest.
     pub expires_at: u64,
     /// To whom it was shown.
-    pub shown_to: Option<String>,
+    pub shown: Option<Shown>,
     /// Where its status is, and its place there.
     pub status: Option<(String, u64)>,
 }
@@ -170,9 +182,7 @@ impl Wallet {
             let text = one.get("credential").and_then(Value::as_str).ok_or(WalletError::Issuer("no credential"))?;
             let sd_jwt = SdJwt::parse(text)?;
             let kid = sd_jwt.key_name()?;
-            let all = keys.get("keys").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let key = all.iter().find(|key| key.get("kid").and_then(Value::as_str) == Some(kid.as_str()));
-            let key = Jwk::from_json(key.ok_or(WalletError::Issuer("its key is not published"))?)?;
+            let key = published(keys, &kid).ok_or(WalletError::Issuer("its key is not published"))?;
             let claims = sd_jwt.verify(&key, now)?;
             let holder = claims.get("cnf").and_then(|cnf| cnf.get("jwk")).and_then(|jwk| Jwk::from_json(jwk).ok());
             let place = own.iter().position(|(_, key)| Some(key.public()) == holder.as_ref());
@@ -182,7 +192,7 @@ impl Wallet {
             }
             let (secret, _) = own.swap_remove(place);
             let key = base64url(secret.as_slice());
-            taken.push(Held { key, credential: text.to_owned(), shown_to: None });
+            taken.push(Held { key, credential: text.to_owned(), shown: None });
         }
         let count = taken.len();
         self.forget_ended(now);
@@ -196,6 +206,11 @@ impl Wallet {
     /// Drops credentials whose time is over.
     pub fn forget_ended(&mut self, now: u64) {
         self.credentials.retain(|held| summary(held).is_some_and(|summary| summary.expires_at > now));
+    }
+
+    /// Drops the credentials of one issuer: they were ended there.
+    pub fn forget_of(&mut self, issuer: &str) {
+        self.credentials.retain(|held| summary(held).is_some_and(|summary| summary.issuer != issuer));
     }
 
     /// What is in it.
@@ -220,16 +235,16 @@ impl Wallet {
         let to = &request.client_id;
         let fitting: Vec<usize> =
             self.credentials.iter().enumerate().filter(|(_, held)| fits(held, &request.query)).map(|(at, _)| at).collect();
-        let held_at = |at: &usize| self.credentials.get(*at).and_then(|held| held.shown_to.as_ref());
-        let again = fitting.iter().find(|at| held_at(at) == Some(to));
-        let chosen = again.or_else(|| fitting.iter().find(|at| held_at(at).is_none()));
+        let shown_to = |at: &usize| self.credentials.get(*at)?.shown.as_ref().map(|shown| &shown.to);
+        let again = fitting.iter().find(|at| shown_to(at) == Some(to));
+        let chosen = again.or_else(|| fitting.iter().find(|at| shown_to(at).is_none()));
         let chosen = *chosen.ok_or(if fitting.is_empty() { WalletError::NoneFits } else { WalletError::AllShown })?;
         let held = self.credentials.get_mut(chosen).ok_or(WalletError::Wallet)?;
         let secret = Zeroizing::new(from_base64url(&held.key).ok_or(WalletError::Wallet)?);
         let names: Vec<String> = request.query.claims.iter().map(|(name, _)| name.clone()).collect();
         let sd_jwt = SdJwt::parse(&held.credential)?;
         let shown = sd_jwt.present(&names, &SigningKey::from_pkcs8(&secret)?, to, &request.nonce, now)?;
-        held.shown_to = Some(to.clone());
+        held.shown.get_or_insert_with(|| Shown { to: to.clone(), origin: request.origin.clone(), at: now });
         let token = json!({ request.query.id.as_str(): [shown] }).to_string();
         let mut form = format!("vp_token={}", crate::form::encode(&token));
         if let Some(state) = &request.state {
@@ -251,6 +266,13 @@ impl std::fmt::Debug for Wallet {
     }
 }
 
+/// The key of this name in a JWK Set.
+pub fn published(keys: &Value, kid: &str) -> Option<Jwk> {
+    let all = keys.get("keys").and_then(Value::as_array)?;
+    let key = all.iter().find(|key| key.get("kid").and_then(Value::as_str) == Some(kid))?;
+    Jwk::from_json(key).ok()
+}
+
 fn summary(held: &Held) -> Option<Summary> {
     let sd_jwt = SdJwt::parse(&held.credential).ok()?;
     let seen = sd_jwt.unverified().ok()?;
@@ -260,7 +282,7 @@ fn summary(held: &Held) -> Option<Summary> {
         issuer: seen.get("iss")?.as_str()?.to_owned(),
         claims: sd_jwt.names().map(str::to_owned).collect(),
         expires_at: seen.get("exp")?.as_u64()?,
-        shown_to: held.shown_to.clone(),
+        shown: held.shown.clone(),
         status,
     })
 }

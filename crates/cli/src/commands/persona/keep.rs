@@ -234,8 +234,12 @@ pub(crate) async fn left(
     let commons = client.commons().digest();
     let Some(mut purse) = Purse::open(context, key, commons, client.platform().now())? else { return Ok(()) };
     if forget {
-        let path = context.home.wallet(&context.member, &commons);
-        return std::fs::remove_file(&path).map_err(|error| Failure::write(&path, &error));
+        let (wallet, cards) =
+            (context.home.wallet(&context.member, &commons), context.home.credentials(&context.member, &commons));
+        for path in [wallet, cards].iter().filter(|path| path.exists()) {
+            std::fs::remove_file(path).map_err(|error| Failure::write(path, &error))?;
+        }
+        return Ok(());
     }
     if matches!(bound(&client.status(device).await?), Ok(Bound::NoMember)) {
         purse.wallet.set_unbound();

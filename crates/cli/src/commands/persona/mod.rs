@@ -5,6 +5,7 @@ mod prove;
 mod reveal;
 mod show;
 mod sign_in;
+pub(crate) mod web;
 
 use client::Platform as _;
 use credential::glyph::Glyph;

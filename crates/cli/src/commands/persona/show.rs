@@ -110,7 +110,7 @@ fn act(act: &PersonaAct) -> String {
             let whom = if *to_one { "to one who can convince nobody else" } else { "to all" };
             format!("revealed to be {}, {whom}", Glyph::new(other).name())
         }
-        PersonaAct::Refused { why } => format!("not shown: {why}"),
+        PersonaAct::Refused { why } => format!("refused: {why}"),
     }
 }
 

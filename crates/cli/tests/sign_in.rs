@@ -75,6 +75,12 @@ async fn web_sites_sign_people_in_and_each_knows_them_by_a_name_of_its_own() {
     assert_eq!((status, &again["error"]), (400, &"invalid_grant".into()));
     assert_eq!(provider.userinfo(&tokens).await.0, 401);
     assert_eq!(provider.metric("shop", "replayed-code").await, 1);
+    // Its owner hears of it at the next sign-in, once.
+    sign_in(&dev, &provider, ("shop", SHOP), "me").await;
+    sign_in(&dev, &provider, ("shop", SHOP), "me").await;
+    let heard: Vec<String> =
+        acts(&dev, "shop.example").into_iter().filter(|(act, _)| act == "refused").map(|(_, why)| why).collect();
+    assert!(heard.len() == 1 && heard[0].contains("a second time"), "{heard:?}");
     // A wrong redirect goes nowhere, and the site's figures say that it was tried.
     let wrong = provider.authorize("shop", "https://evil.example/callback").await;
     assert_eq!((wrong.status().as_u16(), wrong.headers().get("location")), (400, None));
@@ -197,7 +203,8 @@ async fn a_wallet_gets_shows_renews_and_loses_its_credentials() {
     assert_eq!((exit, &retired["retired"]), (0, &true.into()), "{retired}");
     assert_eq!(dev.ask(&["wallet", "list"]).1["credentials"], json!([]));
     let acts = acts(&dev, issuer.trim_start_matches("http://"));
-    assert_eq!(acts.len(), 3, "to issue, to renew, to retire: {acts:?}");
+    let names: Vec<&str> = acts.iter().map(|(act, _)| act.as_str()).collect();
+    assert_eq!(names, ["shown", "carried", "shown", "shown"], "to issue, to the clinic, to renew, to retire");
 }
 
 /// A site's server that is printed in docs/relying-parties.md, and the lines with which it is tried there.

@@ -106,6 +106,13 @@ pub enum PersonaAct {
         /// Why, in words.
         why: String,
     },
+    /// A wallet's credential that it got was shown to a verifier.
+    Carried {
+        /// Where the verifier asked.
+        to: String,
+        /// What was disclosed, beside the membership.
+        disclosed: Vec<(String, String)>,
+    },
 }
 
 /// What to do about credentials now.

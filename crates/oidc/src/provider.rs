@@ -399,10 +399,20 @@ impl Provider {
         let once = (context.kind() != Kind::Standing).then(|| context.scope());
         let subject = verified.pseudonym.to_hex();
         Ok(match self.store.answer(device, &subject, &verified.disclosed, once, self.now()).await? {
-            Answered::Now => Ok(Accepted { purpose: Purpose::SignIn, more: json!({}) }),
+            Answered::Now => Ok(Accepted { purpose: Purpose::SignIn, more: self.tried(pending, &subject).await? }),
             Answered::Before => Err(Denied::Before),
             Answered::Again => Err(Denied::Proof(credential::Error::Again)),
         })
+    }
+
+    /// What its person should hear: answers to this request that did not count, and what was tried with their earlier codes.
+    async fn tried(&self, pending: &Pending, subject: &str) -> Result<Value, Error> {
+        let notes = self.store.take_notes(&pending.client, subject).await?;
+        let mut tried: Vec<Value> = notes.into_iter().map(|(at, what)| json!({ "at": at, "what": what })).collect();
+        if pending.attempts > 0 {
+            tried.push(json!({ "at": self.now(), "what": "other-answers", "count": pending.attempts }));
+        }
+        Ok(if tried.is_empty() { json!({}) } else { json!({ "tried": tried }) })
     }
 
     async fn verify(
@@ -448,15 +458,15 @@ impl Provider {
             invalid("no such code was given to this client")
         })?;
         let now = self.now();
-        check_redemption(&grant, form, now)
-            .inspect_err(|why| {
-                self.metrics.attempt(&client.id, "bad-code");
-                tracing::warn!(client = client.id, why, "a code that cannot be redeemed so");
-            })
-            .map_err(invalid)?;
+        if let Err(why) = check_redemption(&grant, form, now) {
+            self.metrics.attempt(&client.id, "bad-code");
+            tracing::warn!(client = client.id, why, "a code that cannot be redeemed so");
+            self.store.note_bad_code(code, now).await?;
+            return Err(invalid(why));
+        }
         let token = base64url(random::<32>()?);
         let expires_at = now.saturating_add(self.config.token_s);
-        if !self.store.redeem(code, &token, expires_at).await? {
+        if !self.store.redeem(code, &token, expires_at, now).await? {
             self.metrics.attempt(&client.id, "replayed-code");
             tracing::warn!(client = client.id, "a code came twice; what it gave is taken back");
             return Err(invalid("this code was redeemed before; what it gave is taken back"));

@@ -1,5 +1,8 @@
 //! What must survive a restart, in SQLite: requests that wait for an answer, codes, tokens, who was admitted where each person is
 //! admitted once. Every step that may happen once is one statement that only one caller wins.
+//!
+//! A subject is kept while somebody needs it: until the code is redeemed or has expired, and until the token has ended; where each person is
+//! admitted once, for good; and where somebody tried something with a person's code, until that person's device hears of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +21,9 @@ use crate::jose::sha256;
 pub const ATTEMPTS: u32 = 10;
 /// Seconds for which a used code is remembered.
 const REPLAY_S: u64 = 24 * 3600;
+/// What is kept for one person at one client of attempts with their codes, and for how many seconds.
+const NOTES: u32 = 20;
+const NOTE_S: u64 = 30 * 24 * 3600;
 
 /// What a person disclosed, by attribute.
 pub type Disclosed = BTreeMap<Attribute, String>;
@@ -177,10 +183,16 @@ impl Store {
             "DELETE FROM requests WHERE expires_at < ?",
             "DELETE FROM codes WHERE forget_after < ?",
             "DELETE FROM tokens WHERE expires_at < ?",
+            "DELETE FROM notes WHERE forget_after < ?",
+            // Nobody can redeem it any more: it is only known again.
+            "UPDATE codes SET subject = '', disclosed = '{}', nonce = NULL WHERE expires_at < ? AND subject <> ''",
         ] {
             sqlx::query(statement).bind(signed(now)).execute(&self.pool).await?;
         }
-        self.tidy_wallet(now).await
+        self.tidy_wallet(now).await?;
+        // Nor in the write-ahead log; where somebody reads at this moment, the next time.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Sign-ins and wallet requests that have begun and not ended.
@@ -378,11 +390,12 @@ impl Store {
         }))
     }
 
-    /// Redeems a code for an access token; false when it was redeemed before, and then what it gave is taken back.
+    /// Redeems a code for an access token; false when it was redeemed before, and then what it gave is taken back and its person will
+    /// hear of it.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn redeem(&self, code: &str, token: &str, expires_at: UnixSeconds) -> Result<bool, Error> {
+    pub async fn redeem(&self, code: &str, token: &str, expires_at: UnixSeconds, now: UnixSeconds) -> Result<bool, Error> {
         let code = sha256(code);
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let first = sqlx::query("UPDATE codes SET used = 1 WHERE code = ? AND used = 0").bind(&code[..]);
@@ -397,11 +410,35 @@ impl Store {
             .bind(&code[..])
             .execute(&mut *tx)
             .await?;
+            let query = sqlx::query("UPDATE codes SET subject = '', disclosed = '{}', nonce = NULL WHERE code = ?");
+            query.bind(&code[..]).execute(&mut *tx).await?;
         } else {
+            note(&mut tx, "tokens", &code, "replayed-code", now).await?;
             sqlx::query("DELETE FROM tokens WHERE code = ?").bind(&code[..]).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(first)
+    }
+
+    /// Keeps for the person that somebody tried to redeem their code without what belongs to it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn note_bad_code(&self, code: &str, now: UnixSeconds) -> Result<(), Error> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        note(&mut tx, "codes", &sha256(code), "bad-code", now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What was tried with this person's codes at this client: told once, and forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Internal`].
+    pub async fn take_notes(&self, client: &str, subject: &str) -> Result<Vec<(UnixSeconds, String)>, Error> {
+        let query = sqlx::query("DELETE FROM notes WHERE client = ? AND subject = ? RETURNING at, what");
+        let rows = query.bind(client).bind(subject).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((number(row, 0)?, row.try_get(1)?))).collect()
     }
 
     /// Whose an access token is: client, subject, what they disclosed.
@@ -440,6 +477,24 @@ pub(crate) async fn take(
     );
     let query = query.bind(subject).bind(written(disclosed)).bind(signed(now)).bind(&device[..]).bind(signed(now));
     Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
+}
+
+/// Notes what was tried for whom the row of `code` in `table` names.
+async fn note(
+    tx: &mut Tx<'_>,
+    table: &'static str,
+    code: &[u8; 32],
+    what: &'static str,
+    now: UnixSeconds,
+) -> Result<(), Error> {
+    let text = format!(
+        "INSERT INTO notes (client, subject, at, what, forget_after) SELECT client, subject, ?, ?, ? FROM {table} AS it \
+         WHERE code = ? AND subject <> '' AND ? > \
+         (SELECT COUNT(*) FROM notes WHERE notes.client = it.client AND notes.subject = it.subject)"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(now)).bind(what).bind(signed(now.saturating_add(NOTE_S)));
+    query.bind(&code[..]).bind(NOTES).execute(&mut **tx).await?;
+    Ok(())
 }
 
 const DAMAGED: Error = Error::Internal { what: "the database holds what this program wrote" };

@@ -106,6 +106,17 @@ async fn a_replayed_code_takes_back_what_it_gave() {
     after.is_refused(401, "invalid_token");
     assert!(after.headers[header::WWW_AUTHENTICATE].to_str().unwrap().contains("invalid_token"));
     assert_eq!(house.metric("shop", "replayed-code").await, 1);
+
+    // Whose code it was hears of it, once; nobody else does.
+    let tried = async |member: &Member| {
+        let (_, url, request) = waiting(&house).await;
+        let answer = house.answer(&request, &member.present(&house.commons, &request, &url, house.now())).await;
+        answer.json().get("tried").map_or(vec![], |tried| tried.as_array().unwrap().clone())
+    };
+    assert_eq!(tried(&house.member(2)).await, Vec::<Value>::new());
+    let heard = tried(&house.member(1)).await;
+    assert_eq!((heard.len(), &heard[0]["what"]), (1, &"replayed-code".into()), "{heard:?}");
+    assert_eq!(tried(&house.member(1)).await, Vec::<Value>::new());
 }
 
 #[tokio::test]
@@ -124,9 +135,42 @@ async fn a_code_is_for_its_client_its_verifier_and_its_minute() {
     let foreign = (house.metric("poll", "unknown-code").await, house.metric("", "wrong-client").await);
     assert_eq!(foreign, (1, 1), "another site's code, and nobody's");
     assert_eq!(house.redeem("shop", SHOP, &code).await.status, StatusCode::OK, "none of that used it up");
+    let (_, url, request) = waiting(&house).await;
+    house.answer(&request, "{}").await.is_refused(400, "unreadable");
+    house.answer(&request, &you_instead(&house, &request, &url)).await.is_refused(403, "wrong-nonce");
+    let heard = house.answer(&request, &me.present(&house.commons, &request, &url, house.now())).await.json();
+    let what: Vec<&str> = heard["tried"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["bad-code", "bad-code", "other-answers"], "both tries with the code, and an answer to this request");
     let late = house.code("shop", SHOP, &me).await;
     house.wait(61);
     house.redeem("shop", SHOP, &late).await.is_refused(400, "invalid_grant");
+}
+
+/// A presentation for the same context and another challenge.
+fn you_instead(house: &House, request: &ProofRequest, url: &str) -> String {
+    let challenge = credential::Challenge::new(&request.context, [3; 32], house.now(), 60);
+    let other = ProofRequest::new(request.context.clone(), challenge, &request.answer).unwrap();
+    house.member(2).present(&house.commons, &other, url, house.now())
+}
+
+#[tokio::test]
+async fn a_subject_is_forgotten_when_its_code_is_redeemed_or_its_time_is_over() {
+    let house = House::new(1).await;
+    let me = house.member(1);
+    let code = house.code("shop", SHOP, &me).await;
+    let grant = async |code: &str| house.provider.store.code(code).await.unwrap().unwrap();
+    let subject = grant(&code).await.subject;
+    assert!(subject.len() == 96 && house.holds(subject.as_bytes()));
+    assert_eq!(house.redeem("shop", SHOP, &code).await.status, StatusCode::OK);
+    assert_eq!((grant(&code).await.subject, grant(&code).await.disclosed.len()), (String::new(), 0));
+    let late = house.code("shop", SHOP, &me).await;
+    house.wait(61);
+    house.provider.store.tidy(house.now()).await.unwrap();
+    assert_eq!((grant(&late).await.subject, grant(&late).await.disclosed.len()), (String::new(), 0));
+    // Ten minutes later no token holds it either: it is in no file.
+    house.wait(600);
+    house.provider.store.tidy(house.now()).await.unwrap();
+    assert!(!house.holds(subject.as_bytes()));
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn a_member_shows_a_membership_and_only_what_is_asked() {
     assert_eq!((asking.name.as_deref(), asking.origin.as_str()), (Some("Lake Clinic & Sons"), ISSUER));
     assert_eq!(wallet.would_show(&asking), Some(vec![("community".to_owned(), json!("river-valley"))]));
     assert_eq!(result(&house, &asked).await, json!({ "status": "waits" }));
-    let body = wallet.answer(&asking, house.now()).unwrap();
+    let body = wallet.answer(&asking, house.now()).unwrap().0;
     assert!(!body.contains(&base64url("age_band")), "not asked for, not sent");
     let answer = respond(&house, &asking, &body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -146,7 +146,7 @@ async fn a_credential_ends_when_its_persona_is_not_renewed_or_is_retired() {
     let mut wallet = wallet(&house, &house.member(1), 3).await;
     let shown = async |wallet: &mut Wallet| {
         let (_, asking) = ask(&house).await;
-        let body = wallet.answer(&asking, house.now()).unwrap();
+        let body = wallet.answer(&asking, house.now()).unwrap().0;
         respond(&house, &asking, &body).await.status
     };
     assert_eq!(shown(&mut wallet).await, StatusCode::OK);
@@ -231,7 +231,7 @@ async fn altered_stolen_or_foreign_presentations_are_refused() {
     let text: Value = serde_json::from_str(&wallet.to_text()).unwrap();
     let credential = SdJwt::parse(text["credentials"][5]["credential"].as_str().unwrap()).unwrap();
     let (asked, asking) = ask(&house).await;
-    let good = wallet.answer(&asking, house.now()).unwrap();
+    let good = wallet.answer(&asking, house.now()).unwrap().0;
     let form_of = |body: &str| Form::parse_within(body, WALLET_FORM_BYTES).unwrap();
     let token: Value = serde_json::from_str(form_of(&good).value("vp_token").unwrap()).unwrap();
     let (shown, state) =
@@ -258,13 +258,13 @@ async fn altered_stolen_or_foreign_presentations_are_refused() {
     respond(&house, &asking, &good.replace("state=", "state=x")).await.is_refused(400, "invalid_request");
     // For another request of the same verifier.
     let (_, later) = ask(&house).await;
-    let moved =
-        with(&shown).replace(&encode(&state), form_of(&wallet.answer(&later, house.now()).unwrap()).value("state").unwrap());
+    let moved = with(&shown)
+        .replace(&encode(&state), form_of(&wallet.answer(&later, house.now()).unwrap().0).value("state").unwrap());
     respond(&house, &later, &moved).await.is_refused(400, "invalid_request");
     // By an issuer of the same name with other keys.
     let foreign = House::new(26).await;
     let mut theirs = self::wallet(&foreign, &foreign.member(1), 1).await;
-    respond(&house, &later, &theirs.answer(&later, house.now()).unwrap()).await.is_refused(400, "invalid_request");
+    respond(&house, &later, &theirs.answer(&later, house.now()).unwrap().0).await.is_refused(400, "invalid_request");
     assert_eq!(house.metric("clinic", "wallet-issuer").await, 1);
     // Nothing of all that was taken for an answer.
     assert_eq!(result(&house, &asked).await, json!({ "status": "waits" }));

@@ -53,6 +53,22 @@ pub(crate) struct New {
     pub(crate) label: Option<String>,
 }
 
+/// Where a text goes.
+#[derive(Debug, Args)]
+pub(crate) struct Out {
+    /// Write it here; without it, it is printed
+    #[arg(long = "out", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A verifier's memory of one context.
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    /// Where this verifier remembers challenges and admissions; in the data home if not given
+    #[arg(long = "state", value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
 /// A persona by its name.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
@@ -92,9 +108,8 @@ pub(crate) struct Prove {
     /// Whom you are in fact talking to: the origin of the page, the name on the door
     #[arg(long, value_name = "VERIFIER")]
     pub(crate) to: String,
-    /// Write the presentation here; without it, it is printed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
@@ -157,9 +172,8 @@ pub(crate) struct Reveal {
     /// The other side's question: 64 hexadecimal characters
     #[arg(long, value_name = "HEX")]
     pub(crate) nonce: Option<String>,
-    /// Write it here; without it, it is printed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
@@ -203,7 +217,7 @@ pub(crate) struct Renew {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  commons sign-in https://id.example/sign-in/4f0c/request     the address on the sign-in page, also in its QR code
+  commons sign-in https://id.example/request/4f0c...     the address on the sign-in page, also in its QR code
 
 You see who asks and what they learn before anything is shown. No node is asked: none learns where you sign in.")]
 pub(crate) struct SignIn {
@@ -271,9 +285,8 @@ pub(crate) struct NewContext {
     /// locality, role
     #[arg(long, value_name = "ATTRIBUTE[=VALUES]")]
     pub(crate) demand: Vec<String>,
-    /// Write it here; without it, it is printed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
 }
 
 /// `commons context check`.
@@ -300,9 +313,8 @@ pub(crate) struct RevealKeyArgs {
     /// Short name on this machine: a-z, 0-9 and -
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Write the public key here
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
 }
 
 /// `commons challenge`.
@@ -317,15 +329,13 @@ pub(crate) struct ChallengeArgs {
     /// Your context
     #[arg(value_name = "CONTEXT")]
     pub(crate) context: String,
-    /// Write it here; without it, it is printed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
     /// Write a QR code of it as SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) qr: Option<PathBuf>,
-    /// Where this verifier remembers challenges and admissions; in the data home if not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: State,
 }
 
 /// `commons verify-proof`.
@@ -344,7 +354,6 @@ pub(crate) struct VerifyProof {
     /// Your context
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) context: String,
-    /// Where this verifier remembers challenges and admissions; in the data home if not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: State,
 }

@@ -226,12 +226,12 @@ impl Wallet {
         request.query.claims.iter().map(show).collect()
     }
 
-    /// Answers a verifier, with a credential that no other verifier has seen. Gives the form to post. Keep the wallet before it is
-    /// posted: it remembers what was shown.
+    /// Answers a verifier, with a credential that no other verifier has seen. Gives the form to post, and whose credential it is. Keep
+    /// the wallet before it is posted: it remembers what was shown.
     ///
     /// # Errors
     /// [`WalletError::NoneFits`], [`WalletError::AllShown`], [`WalletError::Token`].
-    pub fn answer(&mut self, request: &Asking, now: u64) -> Result<String, WalletError> {
+    pub fn answer(&mut self, request: &Asking, now: u64) -> Result<(String, String), WalletError> {
         let to = &request.client_id;
         let fitting: Vec<usize> =
             self.credentials.iter().enumerate().filter(|(_, held)| fits(held, &request.query)).map(|(at, _)| at).collect();
@@ -250,7 +250,8 @@ impl Wallet {
         if let Some(state) = &request.state {
             form += &format!("&state={}", crate::form::encode(state));
         }
-        Ok(form)
+        let issuer = summary(held).ok_or(WalletError::Wallet)?.issuer;
+        Ok((form, issuer))
     }
 }
 

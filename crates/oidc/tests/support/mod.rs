@@ -148,7 +148,7 @@ pub(crate) struct House {
     pub(crate) commons: Commons,
     pub(crate) clock: Arc<AtomicU64>,
     pub(crate) provider: Arc<Provider>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(crate) struct Answer {
@@ -210,7 +210,7 @@ impl House {
         Store::create(&config.data_dir).await.unwrap();
         let clock = Arc::new(AtomicU64::new(NOW));
         let provider = Self::open(&config, &commons, &clock).await;
-        Self { commons, clock, provider, _dir: dir }
+        Self { commons, clock, provider, dir }
     }
 
     async fn open(config: &Config, commons: &Commons, clock: &Arc<AtomicU64>) -> Arc<Provider> {
@@ -226,6 +226,12 @@ impl House {
         self.provider = Self::open(&self.provider.config, &self.commons, &self.clock).await;
     }
 
+    /// Whether any file of the provider holds these bytes.
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        let files = std::fs::read_dir(self.dir.path().join("data")).unwrap().flatten();
+        let mut contents = files.filter_map(|file| std::fs::read(file.path()).ok());
+        contents.any(|content| content.windows(bytes.len()).any(|window| window == bytes))
+    }
     pub(crate) fn now(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)
     }

@@ -2,7 +2,7 @@
 
 use client::native::NativeClient;
 use client::personas::{Bound, bound};
-use client::wallet::{Renewal, WALLET_BYTES, Wallet};
+use client::wallet::{PersonaAct, Renewal, WALLET_BYTES, Wallet};
 use client::{MemberKey, Platform as _, Proof};
 use credential::{Fresh, MemberSecret};
 use ed25519_dalek::SigningKey;
@@ -48,6 +48,14 @@ impl Purse {
             Failure::input("there are no personas of yours on this machine", "make one with `commons persona new CONTEXT`")
                 .coded("no-wallet")
         })
+    }
+
+    /// Notes what was done with a credential of the persona that `issuer` knows.
+    pub(crate) fn note_carried(&mut self, issuer: &str, act: PersonaAct, at: u64) {
+        let known = self.wallet.personas().iter().find(|kept| kept.context.verifier() == issuer);
+        if let Some(pseudonym) = known.map(|kept| kept.pseudonym) {
+            self.wallet.note(&pseudonym, at, act);
+        }
     }
 
     pub(crate) fn save(&self, context: &Context) -> Result<(), Failure> {

@@ -52,11 +52,11 @@ pub(super) fn run(context: &Context, args: Prove) -> Result<Exit, Failure> {
         disclosed.iter().map(|(attribute, value)| (attribute.name().to_owned(), json!(value))).collect();
     let facts = json!({
         "label": kept.label, "pseudonym": kept.pseudonym, "verifier": kept.context.verifier(), "disclosed": list,
-        "presentation": text, "file": args.out,
+        "presentation": text, "file": args.out.file,
     });
     write_or_print(
         context,
-        args.out.as_deref(),
+        args.out.file.as_deref(),
         &text,
         &facts,
         "Made for this verifier and this challenge, by two nodes' word.",

@@ -81,12 +81,12 @@ pub(super) fn run(context: &Context, args: RevealArgs) -> Result<Exit, Failure> 
     let file = File { one: side(&one), other: side(&other), nonce: hex(&nonce), reveal: reveal.to_json() };
     let text = json(&file)?;
     let facts =
-        json!({ "one": one.pseudonym, "other": other.pseudonym, "to_one": to_one, "reveal": text, "file": args.out });
+        json!({ "one": one.pseudonym, "other": other.pseudonym, "to_one": to_one, "reveal": text, "file": args.out.file });
     let headline = match to_one {
         true => "Revealed to one. They are convinced, and can convince nobody else: they could have made it themselves.",
         false => "Revealed to all. It can be passed on, and stays true.",
     };
-    write_or_print(context, args.out.as_deref(), &text, &facts, headline)?;
+    write_or_print(context, args.out.file.as_deref(), &text, &facts, headline)?;
     Ok(Exit::Yes)
 }
 
@@ -134,8 +134,14 @@ pub(crate) fn key(context: &Context, args: &RevealKeyArgs) -> Result<Exit, Failu
     let public = own_key(context, &args.name)?.public();
     let file = KeyFile { name: args.name.clone(), reveal_key: types::api::to_base64(&types::encode(&public)) };
     let text = json(&file)?;
-    let facts = json!({ "name": args.name, "reveal_key": file.reveal_key, "file": args.out });
-    write_or_print(context, args.out.as_deref(), &text, &facts, "Your public key for reveals that are made to you alone.")?;
+    let facts = json!({ "name": args.name, "reveal_key": file.reveal_key, "file": args.out.file });
+    write_or_print(
+        context,
+        args.out.file.as_deref(),
+        &text,
+        &facts,
+        "Your public key for reveals that are made to you alone.",
+    )?;
     Ok(Exit::Yes)
 }
 

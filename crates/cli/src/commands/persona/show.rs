@@ -68,6 +68,11 @@ pub(crate) fn facts(kept: &Kept) -> Value {
                 }
                 PersonaAct::Revealed { other, to_one } => json!({ "act": "revealed", "other": other, "to_one": to_one }),
                 PersonaAct::Refused { why } => json!({ "act": "refused", "why": why }),
+                PersonaAct::Carried { to, disclosed } => {
+                    let disclosed: serde_json::Map<String, Value> =
+                        disclosed.iter().map(|(claim, value)| (claim.clone(), json!(value))).collect();
+                    json!({ "act": "carried", "to": to, "disclosed": disclosed })
+                }
             };
             if let Some(map) = value.as_object_mut() {
                 map.insert("at".to_owned(), used.at.into());
@@ -101,10 +106,9 @@ pub(crate) fn rows(page: &mut crate::output::Page, kept: &Kept) {
 
 fn act(act: &PersonaAct) -> String {
     match act {
-        PersonaAct::Shown { disclosed } if disclosed.is_empty() => "shown, disclosing nothing".to_owned(),
-        PersonaAct::Shown { disclosed } => {
-            let list: Vec<String> = disclosed.iter().map(|(attribute, value)| format!("{attribute} {value}")).collect();
-            format!("shown, disclosing {}", list.join(", "))
+        PersonaAct::Shown { disclosed } => format!("shown, disclosing {}", listed(disclosed)),
+        PersonaAct::Carried { to, disclosed } => {
+            format!("a wallet's credential was shown at {to}, disclosing {}", listed(disclosed))
         }
         PersonaAct::Revealed { other, to_one } => {
             let whom = if *to_one { "to one who can convince nobody else" } else { "to all" };
@@ -112,6 +116,14 @@ fn act(act: &PersonaAct) -> String {
         }
         PersonaAct::Refused { why } => format!("refused: {why}"),
     }
+}
+
+fn listed<A: std::fmt::Display>(disclosed: &[(A, String)]) -> String {
+    if disclosed.is_empty() {
+        return "nothing".to_owned();
+    }
+    let list: Vec<String> = disclosed.iter().map(|(attribute, value)| format!("{attribute} {value}")).collect();
+    list.join(", ")
 }
 
 pub(super) async fn code(context: &Context, args: CodeArgs) -> Result<Exit, Failure> {

@@ -12,6 +12,9 @@ use crate::commands::verifier::{self, now};
 use crate::context::Context;
 use crate::failure::Failure;
 
+/// What is kept of one answer's news.
+const TRIED: usize = 32;
+
 /// A request and where it was in fact fetched.
 pub(crate) struct Asked<'a> {
     pub(crate) url: &'a str,
@@ -63,7 +66,10 @@ pub(crate) async fn answer(
     purse.wallet.note(&pseudonym, at, PersonaAct::Shown { disclosed });
     purse.save(context)?;
     match web.answer(asked.request, &presentation).await {
-        Ok(reply) => Ok((pseudonym, reply)),
+        Ok(reply) => {
+            hear(context, purse, &pseudonym, &reply)?;
+            Ok((pseudonym, reply))
+        }
         Err(error) => {
             if let client::Error::Web { what } = &error {
                 purse.wallet.note(&pseudonym, now(), PersonaAct::Refused { why: format!("there, {what}") });
@@ -72,6 +78,24 @@ pub(crate) async fn answer(
             Err(error.into())
         }
     }
+}
+
+/// What the other side says was tried in this persona's name: kept among its uses, and said.
+fn hear(context: &Context, purse: &mut Purse, pseudonym: &Pseudonym, reply: &Value) -> Result<(), Failure> {
+    let tried = reply.get("tried").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for one in tried.iter().take(TRIED) {
+        let what = match one.get("what").and_then(Value::as_str) {
+            Some("replayed-code") => "somebody used a sign-in of yours a second time; what it gave was taken back",
+            Some("bad-code") => "somebody tried to use a sign-in of yours without what belongs to it; nothing was given",
+            Some("other-answers") => "others answered this request before you; none of that counted",
+            _ => "something was tried that did not count",
+        };
+        // Their clock, where it can be true.
+        let at = one.get("at").and_then(Value::as_u64).filter(|at| *at <= now()).unwrap_or_else(now);
+        purse.wallet.note(pseudonym, at, PersonaAct::Refused { why: format!("there, {what}") });
+        context.out.warn(what);
+    }
+    if tried.is_empty() { Ok(()) } else { purse.save(context) }
 }
 
 /// Keeps for the member that it was tried, where the persona is theirs already.

@@ -55,10 +55,10 @@ fn new(context: &Context, args: &NewContext) -> Result<Exit, Failure> {
     Place::from_bytes(&place.to_bytes()).map_err(refused)?;
     let text =
         serde_json::to_string_pretty(&place).map_err(|_| Failure::input("this cannot be written as JSON", "report this"))?;
-    let facts = json!({ "context": place, "digest": place.digest(), "file": args.out });
+    let facts = json!({ "context": place, "digest": place.digest(), "file": args.out.file });
     write_or_print(
         context,
-        args.out.as_deref(),
+        args.out.file.as_deref(),
         &text,
         &facts,
         "A context. Publish it, so that members read it before they show anything.",
@@ -86,7 +86,7 @@ fn check(context: &Context, args: &CheckContext) -> Result<Exit, Failure> {
 /// `commons challenge`.
 pub(crate) fn challenge(context: &Context, args: &ChallengeArgs) -> Result<Exit, Failure> {
     let place = read_context(&args.context)?;
-    let door = Door::open(context, &place, args.state.as_deref())?;
+    let door = Door::open(context, &place, args.state.folder.as_deref())?;
     let challenge = door.challenge(super::persona::keep::random()?, now())?;
     let text = challenge.to_json();
     if let Some(path) = &args.qr {
@@ -94,10 +94,10 @@ pub(crate) fn challenge(context: &Context, args: &ChallengeArgs) -> Result<Exit,
         let svg = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build();
         std::fs::write(path, svg).map_err(|error| Failure::write(path, &error))?;
     }
-    let facts = json!({ "challenge": text, "expires_at": challenge.expires_at(), "file": args.out, "qr": args.qr });
+    let facts = json!({ "challenge": text, "expires_at": challenge.expires_at(), "file": args.out.file, "qr": args.qr });
     write_or_print(
         context,
-        args.out.as_deref(),
+        args.out.file.as_deref(),
         &text,
         &facts,
         "A challenge. It is good for five minutes, and for one answer.",
@@ -109,7 +109,7 @@ pub(crate) fn challenge(context: &Context, args: &ChallengeArgs) -> Result<Exit,
 pub(crate) fn verify(context: &Context, args: &VerifyProof) -> Result<Exit, Failure> {
     let place = read_context(&args.context)?;
     let issuers = Issuers::of(&context.roster()?).map_err(refused)?;
-    let door = Door::open(context, &place, args.state.as_deref())?;
+    let door = Door::open(context, &place, args.state.folder.as_deref())?;
     let read = read_envelope::<Presentation>(&args.proof);
     let presentation = match read {
         Ok(presentation) => presentation,

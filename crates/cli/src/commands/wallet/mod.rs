@@ -4,6 +4,7 @@
 pub(crate) mod cards;
 mod issuer;
 
+use client::wallet::PersonaAct;
 use client::web::Web;
 use oidc::form::Form;
 use oidc::wallet::holder::{Asking, Summary};
@@ -150,9 +151,8 @@ async fn show(context: &Context, args: ShowCredential) -> Result<Exit, Failure> 
         reply.json()?;
     }
     let asking = Asking::read(&reply.body, url, client, now()).map_err(|error| refused(&error))?;
-    let commons = context.roster()?.digest();
-    let key = context.member_key(false)?;
-    let mut cards = Cards::open(context, &key, &commons)?;
+    let mut purse = Purse::existing(context, now())?;
+    let mut cards = Cards::open(context, &purse.key, &purse.commons)?;
     cards.wallet.forget_ended(now());
     let shows = cards.wallet.would_show(&asking).unwrap_or_default();
     let said: Vec<String> = shows.iter().map(|(name, value)| format!("your {name}: {}", plain(value))).collect();
@@ -166,9 +166,12 @@ async fn show(context: &Context, args: ShowCredential) -> Result<Exit, Failure> 
             return Err(Failure::input("nothing was shown", hint).coded("not-confirmed"));
         }
     }
-    let form = cards.wallet.answer(&asking, now()).map_err(|error| refused(&error))?;
-    // Before it is posted: what was shown is known here even if the answer is lost.
-    cards.save(&key)?;
+    let (form, issuer) = cards.wallet.answer(&asking, now()).map_err(|error| refused(&error))?;
+    // Before it is posted: what was shown is known here even if the answer is lost, and when the credential has ended.
+    cards.save(&purse.key)?;
+    let disclosed = shows.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    purse.note_carried(&issuer, PersonaAct::Carried { to: asking.origin.clone(), disclosed }, now());
+    purse.save(context)?;
     let reply = web.post(&asking.response_uri, "application/x-www-form-urlencoded", form, None).await?.json()?;
     let go_on = reply.get("redirect_uri").and_then(Value::as_str).map(super::terms::plain);
     let list: serde_json::Map<String, Value> = shows.into_iter().collect();

@@ -6,13 +6,13 @@ use types::message::{
     Action, Certificate, Decision, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample, Statement,
     Submission, VERSION,
 };
-use types::persona::{Binding, Issued, LastIssue, Refused, SecretShare};
+use types::persona::{Binding, Claim, ClaimKind, Issued, LastIssue, Refused, SecretShare};
 use types::profile::Profile;
 use types::recovery::{GuardedStatement, Guarding, RecoveryFault, Released};
 use types::roster::{Roster, RosterNode};
 use types::share::{Component, SharePackage};
 use types::sign::{Signed, public_key};
-use types::{Digest, Epoch, MemberId, NodeId, RecoveryName, Signature, TraceKey};
+use types::{Digest, Epoch, MemberId, NodeId, PartyId, RecoveryName, Signature, TraceKey};
 
 use super::{operation, profile_id};
 
@@ -42,7 +42,7 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         Action::Inspect { reply_key: [8; 32] },
         Action::Outcome { operation: operation(9) },
         Action::Bind(Binding { commitment: Digest([5; 32]), request: [6; 144], slope: [7; 48] }),
-        Action::Issue { epoch: Epoch(20_000) },
+        Action::Issue { epoch: Epoch(20_000), claims: vec![claim()] },
     ];
     let signed = |action| {
         let device = public_key(&key());
@@ -52,6 +52,13 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         Signed::new(request, &key()).to_bytes()
     };
     actions.into_iter().map(signed).collect()
+}
+
+fn claim() -> Signed<Claim> {
+    let (kind, value) = (ClaimKind::AgeBand, "18-29".to_owned());
+    let party = PartyId::new("clinic").expect("a name");
+    let (commons, device) = (Digest([1; 32]), public_key(&key()));
+    Signed::new(Claim { commons, device, kind, value, party, expires_at: 20 }, &key())
 }
 
 pub(super) fn manifests() -> Vec<Vec<u8>> {

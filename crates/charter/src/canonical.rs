@@ -68,6 +68,12 @@ fn write_lists(out: &mut Out, d: &Document) {
     for party in &d.parties {
         write_party(out, party);
     }
+    for claim in &d.claims {
+        out.table("[[claims]]");
+        out.word("kind", &claim.kind);
+        out.list("values", &claim.values);
+        out.list("parties", &claim.parties);
+    }
     for witness in &d.witnesses {
         out.table("[[witnesses]]");
         out.text("name", &witness.name);

@@ -265,6 +265,7 @@ fn default_document(roster: &Roster) -> Document {
             },
         ],
         parties: Vec::new(),
+        claims: Vec::new(),
         witnesses: Vec::new(),
     }
 }

@@ -44,6 +44,7 @@ pub(crate) fn check(d: &Document, roster: &Roster) -> Result<(), Error> {
     check_purposes(d)?;
     d.parties.iter().try_for_each(|party| check_party(d, party))?;
     unique("relying party", d.parties.iter().map(|p| p.id.to_string()))?;
+    check_claims(d)?;
     check_enrolment(d)?;
     for w in &d.witnesses {
         witness::check(w)?;
@@ -85,6 +86,7 @@ fn check_bounds(d: &Document, roster: &Roster) -> Result<(), Error> {
         ("stations", d.stations.len()),
         ("purposes", d.purposes.len()),
         ("parties", d.parties.len()),
+        ("claims", d.claims.len()),
         ("witnesses", d.witnesses.len()),
     ] {
         bounds(&format!("entries of {field}"), count as u64, 0, ENTRIES as u64)?;
@@ -198,6 +200,27 @@ fn check_party(d: &Document, party: &Party) -> Result<(), Error> {
         (false, false) => Err(contradiction(&at("profiles"), "it may not verify, so it needs no profiles; leave them out")),
         _ => Ok(()),
     }
+}
+
+fn check_claims(d: &Document) -> Result<(), Error> {
+    unique("claim", d.claims.iter().map(|claim| claim.kind.to_string()))?;
+    for claim in &d.claims {
+        let field = |name: &str| format!("claims.{}.{name}", claim.kind);
+        not_empty(&field("values"), &claim.values, "list what can be said, or leave the claim out")?;
+        not_empty(&field("parties"), &claim.parties, "name the relying parties whose word counts")?;
+        bounds(&format!("entries of {}", field("values")), claim.values.len() as u64, 1, ENTRIES as u64)?;
+        unique("value of a claim", claim.values.iter().map(|value| format!("{} {value}", claim.kind)))?;
+        unique("relying party of a claim", claim.parties.iter().map(|party| format!("{} {party}", claim.kind)))?;
+        for value in &claim.values {
+            text(&field("values"), value, limits::CLAIM_BYTES)?;
+            bounds(&format!("bytes of {}", field("values")), value.len() as u64, 1, limits::CLAIM_BYTES as u64)?;
+        }
+        if !claim.parties.iter().all(|id| d.parties.iter().any(|party| party.id == *id)) {
+            let advice = "it names a relying party that is not listed; list it under [[parties]], or take it out";
+            return Err(contradiction(&field("parties"), advice));
+        }
+    }
+    Ok(())
 }
 
 fn check_enrolment(d: &Document) -> Result<(), Error> {

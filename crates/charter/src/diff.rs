@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Charter;
-use crate::document::{Document, EnrolmentRule, Modality, Party, PurposeEntry};
+use crate::document::{ClaimEntry, Document, EnrolmentRule, Modality, Party, PurposeEntry};
 
 /// What a change does to what others may do with members' bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
     changes.entries(&old.modalities, &new.modalities, |m| format!("modality {}", m.profile), Changes::modality);
     changes.entries(&old.purposes, &new.purposes, |p| format!("purpose {} ({})", p.title, p.term), Changes::purpose);
     changes.entries(&old.parties, &new.parties, |p| format!("relying party {} ({})", p.name, p.id), Changes::party);
+    changes.entries(&old.claims, &new.claims, |c| format!("claim {}", c.kind), Changes::claim);
     changes.people(old, new);
     changes.0
 }
@@ -211,6 +212,11 @@ impl Changes {
         self.number(&format!("{title}, asks"), "per day", old.asks_per_day, new.asks_per_day);
     }
 
+    fn claim(&mut self, title: &str, old: &ClaimEntry, new: &ClaimEntry) {
+        self.list(&format!("{title}, what can be vouched for"), &old.values, &new.values);
+        self.list(&format!("{title}, who may vouch"), &old.parties, &new.parties);
+    }
+
     fn people(&mut self, old: &Document, new: &Document) {
         let stations = |d: &Document| d.stations.iter().map(|s| format!("{} (key {})", s.name, s.key)).collect::<Vec<_>>();
         self.list("Capture stations", &stations(old), &stations(new));
@@ -248,6 +254,16 @@ impl Named for PurposeEntry {
     fn detail(&self) -> String {
         let acts: Vec<&str> = self.operations.iter().map(|a| a.name()).collect();
         format!(": {} Allows {}", self.text, acts.join(", "))
+    }
+}
+
+impl Named for ClaimEntry {
+    fn id(&self) -> &str {
+        self.kind.name()
+    }
+    fn detail(&self) -> String {
+        let parties: Vec<&str> = self.parties.iter().map(|party| party.as_str()).collect();
+        format!(": {} may vouch for {}; shown only by the member", parties.join(", "), self.values.join(", "))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use types::consent::{Operation, Purpose};
+use types::persona::ClaimKind;
 use types::{DeviceKey, Digest, PartyId, ProfileId, limits};
 
 use crate::{Error, canonical};
@@ -57,6 +58,9 @@ pub struct Document {
     /// Relying parties.
     #[serde(default)]
     pub parties: Vec<Party>,
+    /// What relying parties may vouch for about members; nothing where nothing is said.
+    #[serde(default)]
+    pub claims: Vec<ClaimEntry>,
     /// Witnesses of the nodes' logs besides the nodes themselves.
     #[serde(default)]
     pub witnesses: Vec<Witness>,
@@ -232,6 +236,18 @@ pub struct Station {
     pub key: DeviceKey,
 }
 
+/// What may be vouched for about a member, in which words, and by whom. Disclosed only where the member shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimEntry {
+    /// What.
+    pub kind: ClaimKind,
+    /// The values that there are: few, so that none names a person.
+    pub values: Vec<String>,
+    /// The relying parties whose word counts.
+    pub parties: Vec<PartyId>,
+}
+
 /// A purpose, with its meaning here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -368,6 +384,12 @@ impl Document {
             party.profiles.sort();
         }
         d.parties.sort_by(|a, b| a.id.cmp(&b.id));
+        for claim in &mut d.claims {
+            claim.values.iter_mut().for_each(trim);
+            claim.values.sort();
+            claim.parties.sort();
+        }
+        d.claims.sort_by_key(|claim| claim.kind);
         d.witnesses.iter_mut().for_each(|w| [&mut w.name, &mut w.vkey, &mut w.url].into_iter().for_each(trim));
         d.witnesses.sort_by(|a, b| a.name.cmp(&b.name));
         document

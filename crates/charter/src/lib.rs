@@ -26,8 +26,8 @@ pub use decide::{
 };
 pub use diff::{Change, Effect, diff};
 pub use document::{
-    Act, Answers, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates, Recovery,
-    Retention, Reveal, Station, StationRule, Witness,
+    Act, Answers, ClaimEntry, Controller, Document, Enrolment, EnrolmentRule, FORMAT, Modality, Party, PurposeEntry, Rates,
+    Recovery, Retention, Reveal, Station, StationRule, Witness,
 };
 pub use error::Error;
 pub use rule::{Permit, Refusal, Rule};

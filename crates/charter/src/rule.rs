@@ -165,6 +165,10 @@ rules! {
     NotBound = "not-bound", "bind your membership to a secret first";
     /// Not an epoch for which credentials are issued now.
     EpochNotIssued = "epoch-not-issued", "ask for the present epoch, or for the next one when it is near; check this device's clock";
+    /// A claim that the charter does not list, or by a party that it does not name for it.
+    ClaimNotAllowed = "claim-not-allowed", "bring only claims that the charter in force lists, by a relying party that it names for them";
+    /// A claim that is not this device's, has expired, or was not signed by its party.
+    ClaimInvalid = "claim-invalid", "ask the relying party for a new one, for this device";
     // Rates.
     /// Too many comparisons with one member's records.
     VerificationRate = "verification-rate", "wait an hour";

@@ -3,7 +3,9 @@
 
 mod support;
 
-use charter::{Act, Charter, Document, Effect, EnrolmentRule, Error, Party, Recovery, Reveal, StationRule, Witness};
+use charter::{
+    Act, Charter, ClaimEntry, Document, Effect, EnrolmentRule, Error, Party, Recovery, Reveal, StationRule, Witness,
+};
 use proptest::prelude::*;
 use support::*;
 use types::consent::{Operation, Purpose};
@@ -104,6 +106,32 @@ fn canonical_bytes_read_back_and_name_the_charter() {
     assert!(text.contains("\n[enrolment]\nrule = \"open\"\nvouchers = 0\ninviters = []\n"), "{text}");
     let coop = "\n[[parties]]\nid = \"coop\"\nname = \"The coop\"\ncontact = \"hello@coop.example\"\nkey = \"";
     assert!(text.contains(coop), "{text}");
+}
+
+#[test]
+fn claims_are_of_listed_parties_and_in_few_words() {
+    let roster = roster();
+    let with = |change: &dyn Fn(&mut ClaimEntry)| {
+        let mut document = document(&roster);
+        let mut claim = ages();
+        change(&mut claim);
+        document.claims.push(claim);
+        Charter::new(document, &roster)
+    };
+    let fine = with(&|_| ()).unwrap();
+    let text = String::from_utf8(fine.bytes().to_vec()).unwrap();
+    let entry = "\n[[claims]]\nkind = \"age-band\"\nvalues = [\"18-29\", \"30-49\"]\nparties = [\"clinic\"]\n";
+    assert!(text.contains(entry), "{text}");
+    assert_eq!(Charter::from_document(fine.bytes(), &roster).as_ref(), Ok(&fine));
+    assert!(matches!(with(&|claim| claim.parties = vec![party_id("nobody")]), Err(Error::Contradiction { .. })));
+    assert!(matches!(with(&|claim| claim.parties.clear()), Err(Error::Empty { .. })));
+    assert!(matches!(with(&|claim| claim.values.clear()), Err(Error::Empty { .. })));
+    assert!(matches!(with(&|claim| claim.values.push("18-29".to_owned())), Err(Error::Duplicate { .. })));
+    assert!(matches!(with(&|claim| claim.values.push(String::new())), Err(Error::Text { .. })));
+    assert!(matches!(with(&|claim| claim.values.push("x".repeat(65))), Err(Error::Text { .. })));
+    let mut twice = document(&roster);
+    twice.claims = vec![ages(), ages()];
+    assert!(matches!(Charter::new(twice, &roster), Err(Error::Duplicate { .. })));
 }
 
 #[test]
@@ -434,8 +462,26 @@ fn changes_are_told_in_plain_words_with_their_effect() {
         stations[0],
         (Effect::Narrower, "modality face-512: samples are taken at a listed station, always.".to_owned())
     );
+    // Who may vouch for what.
+    let older = after(&old, &roster, |d| d.claims = vec![ages()]);
+    assert_eq!(
+        old.changes(&older)[0].text,
+        "New claim age-band: clinic may vouch for 18-29, 30-49; shown only by the member."
+    );
+    let wider = after(&older, &roster, |d| {
+        d.claims[0].values.push("50-69".to_owned());
+        d.claims[0].parties = vec![party_id("coop")];
+    });
+    let told_of_claims: Vec<_> = older.changes(&wider).into_iter().map(|c| (c.effect, c.text)).collect();
+    let expected = [
+        (Effect::Wider, "claim age-band, what can be vouched for: 50-69 is added."),
+        (Effect::Wider, "claim age-band, who may vouch: coop is added."),
+        (Effect::Narrower, "claim age-band, who may vouch: clinic is taken out."),
+    ];
+    assert_eq!(told_of_claims, expected.map(|(effect, text)| (effect, text.to_owned())));
     // Every field: no change goes untold.
-    let changes: [fn(&mut Document); 14] = [
+    let changes: [fn(&mut Document); 15] = [
+        |d| d.claims = vec![ages()],
         |d| d.name.push('!'),
         |d| d.language = "fr".to_owned(),
         |d| d.summary.push('!'),

@@ -231,6 +231,7 @@ fn every_rule_refuses_something() {
     answers();
     shield();
     personas();
+    claims();
     charters();
     refreshes();
     recovery::guardians();
@@ -566,12 +567,54 @@ fn personas() {
     bind(1).with(alice).with(bound).refused(Rule::AlreadyBound);
     bind(2).with(alice).with(bound).refused(Rule::AlreadyBound);
     let present = roster().epochs.at(NOW);
-    let issue = |epoch| scene(plain(), ALICE, Action::Issue { epoch });
+    let issue = |epoch| scene(plain(), ALICE, Action::Issue { epoch, claims: Vec::new() });
     issue(present).with(alice).refused(Rule::NotBound);
     assert_eq!(issue(present).with(alice).with(bound).allowed(), Permit::Issue);
     issue(present).with(alice).with(bound).with(shielded).refused(Rule::ShieldUp);
     issue(types::Epoch(present.0 - 1)).with(alice).with(bound).refused(Rule::EpochNotIssued);
     issue(types::Epoch(present.0 + 2)).with(alice).with(bound).refused(Rule::EpochNotIssued);
+}
+
+/// What a party vouches for counts if the charter lists it, and if it is this device's, of this time, and signed by that party.
+fn claims() {
+    use types::persona::{Claim, ClaimKind};
+    let vouching = charter_with(|d| d.claims = vec![ages()]);
+    let present = roster().epochs.at(NOW);
+    let claim = |change: &dyn Fn(&mut Claim), signer: u8| {
+        let (commons, device, party) = (roster().digest(), public(ALICE), party_id("clinic"));
+        let (kind, value) = (ClaimKind::AgeBand, "18-29".to_owned());
+        let mut claim = Claim { commons, device, kind, value, party, expires_at: NOW };
+        change(&mut claim);
+        Signed::new(claim, &key(signer))
+    };
+    let bound = |f: &mut Facts<'_>| f.signer.as_mut().unwrap().bound = Some(types::Digest([1; 32]));
+    let issue = |charter: &Charter, claims| {
+        scene(charter.clone(), ALICE, Action::Issue { epoch: present, claims }).with(alice).with(bound)
+    };
+    let good = || claim(&|_| (), CLINIC);
+    assert_eq!(issue(&vouching, vec![good()]).allowed(), Permit::Issue);
+    issue(&plain(), vec![good()]).refused(Rule::ClaimNotAllowed);
+    issue(&vouching, vec![good(), good()]).refused(Rule::ClaimNotAllowed);
+    issue(&vouching, vec![good(), good(), good(), good()]).refused(Rule::ClaimNotAllowed);
+    for change in [
+        (&|c: &mut Claim| c.value = "50-69".to_owned()) as &dyn Fn(&mut Claim),
+        &|c| c.kind = ClaimKind::Role,
+        &|c| c.party = party_id("coop"),
+        &|c| c.party = party_id("nobody"),
+    ] {
+        issue(&vouching, vec![claim(change, CLINIC)]).refused(Rule::ClaimNotAllowed);
+    }
+    for change in
+        [(&|c: &mut Claim| c.device = public(BOB)) as &dyn Fn(&mut Claim), &|c| c.commons = types::Digest([9; 32]), &|c| {
+            c.expires_at = NOW - 1
+        }]
+    {
+        issue(&vouching, vec![claim(change, CLINIC)]).refused(Rule::ClaimInvalid);
+    }
+    issue(&vouching, vec![claim(&|_| (), COOP)]).refused(Rule::ClaimInvalid);
+    let mut altered = good();
+    altered.message.value = "30-49".to_owned();
+    issue(&vouching, vec![altered]).refused(Rule::ClaimInvalid);
 }
 
 fn charters() {

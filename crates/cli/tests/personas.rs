@@ -171,6 +171,57 @@ fn a_masquerade_admits_each_person_once_and_leaves_no_list() {
 }
 
 #[test]
+fn what_a_party_vouches_for_is_shown_where_it_is_asked_for_and_nowhere_else() {
+    let dev = enrolled(&[]);
+    let adults = context(&dev, &["adults", "--verifier", CLINIC, "--demand", "age-band=18-29,30-49"]);
+    let plain = context(&dev, &["plain", "--verifier", CLINIC, "--demand", "community"]);
+    for (place, label) in [(&adults, "adult"), (&plain, "plain")] {
+        assert_eq!(dev.ask(&["persona", "new", place, "--label", label]).0, 0);
+    }
+    let waits = path(&dev, "early.challenge");
+    assert_eq!(dev.ask(&["challenge", &adults, "--out", &waits]).0, 0);
+    let early = ["persona", "prove", "adult", "--challenge", &waits, "--to", CLINIC, "--yes"];
+    let (exit, early) = dev.ask(&early);
+    assert_eq!((exit, &early["error"]["code"]), (2, &"demand".into()), "nobody vouches yet: {early}");
+
+    let key = dev.ask(&["vouch", "--who"]).1["device"].as_str().unwrap().to_owned();
+    let file = path(&dev, "claim.txt");
+    let vouch = |kind: &str, value: &str, party: &str| {
+        dev.ask(&["party", "vouch", kind, value, "--for", &key, "--party", party, "--out", &file])
+    };
+    for (kind, value, party) in
+        [("age-band", "18-29", "demo-market"), ("age-band", "19", "demo-clinic"), ("role", "x", "demo-clinic")]
+    {
+        let (exit, refused) = vouch(kind, value, party);
+        assert_eq!((exit, &refused["error"]["code"]), (2, &"claim-not-allowed".into()), "{refused}");
+    }
+    let (exit, vouched) = vouch("age-band", "18-29", "demo-clinic");
+    assert_eq!((exit, &vouched["kind"]), (0, &"age-band".into()), "{vouched}");
+    let (exit, kept) = dev.ask(&["persona", "claim", &file]);
+    assert_eq!((exit, &kept["value"]), (0, &"18-29".into()), "{kept}");
+    let (exit, shown, _) = show(&dev, "adult", &adults, CLINIC, "adult");
+    assert_eq!((exit, &shown["disclosed"]), (0, &serde_json::json!({ "age-band": "18-29" })), "{shown}");
+    let (exit, shown, proof) = show(&dev, "plain", &plain, CLINIC, "plain");
+    assert_eq!((exit, shown["disclosed"].as_object().unwrap().len()), (0, 1), "each by itself: {shown}");
+    assert!(!std::fs::read_to_string(proof).unwrap().contains("18-29"));
+
+    // It is about this device, and as the clinic signed it.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let enrolled = dev.ask(&["enrol", "--vector", &dev.vector(2, 1), "--member", "other"]);
+    assert_eq!(enrolled.0, 0, "{}", enrolled.1);
+    let (exit, stolen) = dev.ask(&["persona", "claim", &file, "--member", "other"]);
+    assert_eq!((exit, &stolen["error"]["code"]), (2, &"bad-file".into()), "{stolen}");
+    std::fs::write(&file, text.replacen("QE", "QF", 1).replacen('A', "B", 3)).unwrap();
+    assert_eq!(dev.ask(&["persona", "claim", &file]).0, 2, "altered");
+
+    let (exit, forgotten) = dev.ask(&["persona", "claim", "--forget", "age-band"]);
+    assert_eq!((exit, &forgotten["value"]), (0, &"".into()), "{forgotten}");
+    assert_eq!(dev.ask(&["challenge", &adults, "--out", &waits]).0, 0);
+    let late = ["persona", "prove", "adult", "--challenge", &waits, "--to", CLINIC, "--yes"];
+    assert_eq!(dev.ask(&late).1["error"]["code"], "demand");
+}
+
+#[test]
 fn codes_are_checked_face_to_face_and_reveals_by_whom_they_were_made_for() {
     let dev = enrolled(&[]);
     let clinic = context(&dev, &["programme", "--verifier", CLINIC]);

@@ -125,7 +125,7 @@ pub fn read_approval(commons: &Digest, device: &DeviceKey, now: UnixSeconds, tex
     Ok(signed)
 }
 
-fn armour(first_line: &str, bytes: &[u8]) -> String {
+pub(crate) fn armour(first_line: &str, bytes: &[u8]) -> String {
     format!("{first_line}\n{}\n", to_base64(bytes))
 }
 
@@ -138,7 +138,7 @@ fn disarm(first_line: &str, what: &'static str, text: &str) -> Result<Vec<u8>, E
     from_base64(what, body.trim()).map_err(|_| bad("a letter is wrong or missing"))
 }
 
-fn read<M: Message>(first_line: &str, text: &str) -> Result<Signed<M>, Error> {
+pub(crate) fn read<M: Message>(first_line: &str, text: &str) -> Result<Signed<M>, Error> {
     let bytes = disarm(first_line, M::NAME, text)?;
     Signed::from_bytes(&bytes).map_err(|_| Error::BadFile { what: M::NAME, reason: "a letter is wrong or missing" })
 }

@@ -15,6 +15,7 @@
 
 pub mod adoption;
 pub mod answer;
+pub mod claim;
 mod error;
 mod events;
 pub mod evidence;

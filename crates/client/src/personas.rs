@@ -11,8 +11,9 @@ use credential::escrow::{Share, combine_shares};
 use credential::{Attribute, Attributes, Credential, Epoch, IssuedSignature, Issuers, MemberSecret};
 use ed25519_dalek::SigningKey;
 use types::message::Statement;
-use types::persona::Issued;
+use types::persona::{Claim, ClaimKind, Issued};
 use types::recovery::Released;
+use types::sign::Signed;
 use types::{Digest, NodeId};
 
 use crate::error::{Complaint, Error, Fault};
@@ -53,19 +54,26 @@ impl<T: Transport, P: Platform> Client<T, P> {
         self.settle(device, Question::Bind(secret)).await
     }
 
-    /// Credentials of `epoch` over `secret`, from at least two nodes.
+    /// Credentials of `epoch` over `secret`, from at least two nodes, which say what `claims` say and vouch for nothing else.
     ///
     /// # Errors
     /// [`Error::Misbehaved`] for what no honest node signs; [`Error::CredentialsDiffer`] when no two say the same;
     /// [`Error::Refused`], [`Error::Unavailable`] when fewer than two nodes sign; as [`Client::charter`].
-    pub async fn collect(&self, device: &SigningKey, secret: &MemberSecret, epoch: Epoch) -> Result<Collected, Error> {
+    pub async fn collect(
+        &self,
+        device: &SigningKey,
+        secret: &MemberSecret,
+        epoch: Epoch,
+        claims: &[Signed<Claim>],
+    ) -> Result<Collected, Error> {
         let issuers = Issuers::of(self.commons().roster())?;
         let version = self.charter().await?.charter.version();
-        let statements = self.tell(device, Question::Issue(epoch)).await?;
+        let statements = self.tell(device, Question::Issue(epoch, claims)).await?;
+        let expected = Expected { roster: self.commons().roster(), version, epoch, claims };
         let mut missing = Vec::new();
         let mut issued: Vec<(NodeId, Attributes, Issued)> = Vec::new();
         for (node, statement) in NodeId::ALL.into_iter().zip(statements.nodes) {
-            match statement.and_then(|statement| plausible(self.commons().roster(), node, version, epoch, statement)) {
+            match statement.and_then(|statement| plausible(&expected, node, statement)) {
                 Ok((attributes, word)) => issued.push((node, attributes, word)),
                 Err(error) => missing.push((node, error)),
             }
@@ -160,19 +168,27 @@ pub fn bound(statements: &Statements) -> Result<Bound, Error> {
     }
 }
 
-/// What a node signed, where it can be true: of the epoch asked for, of this commons, under the rules in force.
-fn plausible(
-    roster: &types::roster::Roster,
-    node: NodeId,
+/// What is known of a credential before a node signs it.
+struct Expected<'a> {
+    roster: &'a types::roster::Roster,
     version: u64,
     epoch: Epoch,
-    statement: Statement,
-) -> Result<(Attributes, Issued), Error> {
+    claims: &'a [Signed<Claim>],
+}
+
+/// What a node signed, where it can be true: of the epoch asked for, of this commons, under the rules in force, vouching for what was
+/// brought and nothing else.
+fn plausible(expected: &Expected<'_>, node: NodeId, statement: Statement) -> Result<(Attributes, Issued), Error> {
     let wrong = || lie(node, Fault::WrongCredential);
-    let issued = statement.issued.filter(|issued| issued.epoch == epoch).ok_or_else(wrong)?;
+    let issued = statement.issued.filter(|issued| issued.epoch == expected.epoch).ok_or_else(wrong)?;
     let attributes = Attributes::from_bytes(&issued.attributes).map_err(|_| wrong())?;
-    let true_here = attributes.value(Attribute::Community) == roster.commons
-        && attributes.value(Attribute::Charter) == version.to_string();
+    let brought = |kind: ClaimKind| {
+        let claim = expected.claims.iter().find(|claim| claim.message.kind == kind);
+        claim.map_or("", |claim| claim.message.value.as_str())
+    };
+    let true_here = attributes.value(Attribute::Community) == expected.roster.commons
+        && attributes.value(Attribute::Charter) == expected.version.to_string()
+        && ClaimKind::ALL.into_iter().all(|kind| attributes.value(kind.into()) == brought(kind));
     if true_here { Ok((attributes, issued)) } else { Err(wrong()) }
 }
 

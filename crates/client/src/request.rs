@@ -15,7 +15,7 @@ use types::consent::{
     Answer, Ask, Narrowing, Operation, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Terms, Use, Voucher,
 };
 use types::message::{Action, Grant, Request, Submission, VERSION};
-use types::persona::Binding;
+use types::persona::{Binding, Claim};
 use types::profile::Profile;
 use types::recovery::{Approval, RecoveryStart, SetGuardians};
 use types::roster::Roster;
@@ -130,8 +130,8 @@ pub enum Question<'a> {
     Release(OperationId),
     /// Bind my membership to this secret, for good.
     Bind(&'a MemberSecret),
-    /// Sign my credential of this epoch.
-    Issue(Epoch),
+    /// Sign my credential of this epoch, with what is vouched for about me.
+    Issue(Epoch, &'a [Signed<Claim>]),
 }
 
 impl Question<'_> {
@@ -355,7 +355,7 @@ impl Draft<'_> {
                 (Call::Release, Action::Release { recovery })
             }
             Question::Bind(secret) => (Call::Bind, Action::Bind(self.bind(secret))),
-            Question::Issue(epoch) => (Call::Issue, Action::Issue { epoch }),
+            Question::Issue(epoch, claims) => (Call::Issue, Action::Issue { epoch, claims: claims.to_vec() }),
         })
     }
 

@@ -12,6 +12,8 @@
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use credential::{Attribute, Context, Credential, Epoch, Epochs, Kind, MemberSecret, Persona, Pseudonym};
+use types::persona::{Claim, ClaimKind};
+use types::sign::Signed;
 use types::{Digest, UnixSeconds, decode, encode};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,7 +22,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Error, MemberKey};
 
 const MAGIC: &[u8; 8] = b"TCWALLET";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const NONCE: usize = 24;
 const HEADER: usize = MAGIC.len() + 2 + NONCE;
 /// Lengths of the plain text are multiples of this.
@@ -42,6 +44,8 @@ pub struct Wallet {
     /// The nodes have bound the membership to the secret.
     bound: bool,
     credentials: Vec<Vec<u8>>,
+    /// What relying parties vouch for, one of each kind; brought to the nodes at each renewal.
+    claims: Vec<Signed<Claim>>,
     /// When to fetch the next epoch's: a moment chosen at random.
     renew_at: UnixSeconds,
     personas: Vec<Kept>,
@@ -128,8 +132,8 @@ impl Wallet {
     /// A new one, over a new secret.
     pub fn new(commons: Digest, secret: &MemberSecret) -> Self {
         let secret = secret.to_escrow();
-        let (credentials, personas) = (Vec::new(), Vec::new());
-        Self { version: VERSION, commons, secret, bound: false, credentials, renew_at: 0, personas }
+        let (credentials, claims, personas) = (Vec::new(), Vec::new(), Vec::new());
+        Self { version: VERSION, commons, secret, bound: false, credentials, claims, renew_at: 0, personas }
     }
 
     /// The file's bytes. `nonce` is fresh and random.
@@ -232,6 +236,26 @@ impl Wallet {
             let window = u64::from(epochs.grace_s.max(1));
             self.renew_at = end.saturating_sub(window) + random % window;
         }
+    }
+
+    /// What relying parties vouch for and has not expired.
+    pub fn claims(&self, now: UnixSeconds) -> Vec<Signed<Claim>> {
+        self.claims.iter().filter(|claim| claim.message.expires_at > now).cloned().collect()
+    }
+
+    /// Keeps what a relying party vouches for, in the place of another claim of its kind. The credentials of the moment do not say it
+    /// yet: fetch new ones.
+    pub fn set_claim(&mut self, claim: Signed<Claim>) {
+        self.forget_claim(claim.message.kind);
+        self.claims.push(claim);
+    }
+
+    /// Gives a claim up; returns whether there was one. Fetch new credentials after it.
+    pub fn forget_claim(&mut self, kind: ClaimKind) -> bool {
+        let before = self.claims.len();
+        self.claims.retain(|claim| claim.message.kind != kind);
+        self.credentials.zeroize();
+        self.claims.len() != before
     }
 
     /// What to fetch now. To be asked when the device is switched on or at [`Self::renew_at`], and never because somebody asks for

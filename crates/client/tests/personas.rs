@@ -3,21 +3,33 @@
 
 mod common;
 
+use client::claim::vouch;
 use client::personas::{Bound, Collected, bound, restore};
-use client::{Client, Complaint, Error, Fault};
+use client::{Client, Complaint, Error, Fault, PartyKey};
 use common::{Clock, Fake, Lie, NOW};
 use credential::escrow::split;
 use credential::{Attribute, Fresh, MemberSecret};
 use ed25519_dalek::SigningKey;
 use types::message::Outcome;
-use types::persona::SecretShare;
+use types::persona::{Claim, ClaimKind, SecretShare};
 use types::recovery::Released;
-use types::{Epochs, MemberId, NodeId};
+use types::sign::{Signed, public_key};
+use types::{Digest, Epochs, MemberId, NodeId, PartyId};
 
 const ENROLLED: Outcome = Outcome::Enrolled { member: MemberId([1; 16]) };
 
 fn secret() -> MemberSecret {
     MemberSecret::generate(Fresh::new([3; 32]))
+}
+
+fn device() -> SigningKey {
+    SigningKey::from_bytes(&[42; 32])
+}
+
+/// What a clinic vouches for; whether it may is for the nodes.
+fn age() -> Signed<Claim> {
+    let clinic = PartyKey::from_random(PartyId::new("clinic").unwrap(), &[8; 32]);
+    vouch(&clinic, &Digest([1; 32]), public_key(&device()), (ClaimKind::AgeBand, "18-29"), NOW + 100)
 }
 
 fn bound_fake(lies: [Lie; 3]) -> Fake {
@@ -28,7 +40,7 @@ fn bound_fake(lies: [Lie; 3]) -> Fake {
 
 async fn collect(fake: &Fake) -> Result<Collected, Error> {
     let client = Client::new(fake.roster.clone(), fake, Clock(fake)).unwrap();
-    client.collect(&SigningKey::from_bytes(&[42; 32]), &secret(), Epochs::DAILY.at(NOW)).await
+    client.collect(&device(), &secret(), Epochs::DAILY.at(NOW), &[age()]).await
 }
 
 fn misbehaved(node: NodeId) -> Error {
@@ -36,7 +48,8 @@ fn misbehaved(node: NodeId) -> Error {
 }
 
 /// Everything that a node could sign and no honest one does.
-const LIES: [Lie; 8] = [
+const LIES: [Lie; 9] = [
+    Lie::DropsClaims,
     Lie::MarksMember,
     Lie::AnotherAdmission,
     Lie::AnotherCommunity,
@@ -52,7 +65,10 @@ async fn three_honest_nodes_sign_alike() {
     let fake = bound_fake([Lie::None; 3]);
     let collected = collect(&fake).await.unwrap();
     assert_eq!((collected.credentials.len(), collected.missing), (3, vec![]));
-    assert!(collected.credentials.iter().all(|credential| credential.attributes().value(Attribute::Role).is_empty()));
+    for credential in collected.credentials {
+        let value = |attribute| credential.attributes().value(attribute);
+        assert_eq!((value(Attribute::AgeBand), value(Attribute::Role)), ("18-29", ""), "what was brought, and nothing else");
+    }
 }
 
 #[tokio::test]
@@ -81,7 +97,7 @@ async fn two_words_of_one_kind_are_needed() {
         let lone = collect(&bound_fake([lie, Lie::Unreached, Lie::None])).await;
         match lie {
             // Of two that both can be true, neither is believed.
-            Lie::MarksMember | Lie::AnotherAdmission => {
+            Lie::AnotherAdmission => {
                 assert_eq!(lone, Err(Error::CredentialsDiffer { nodes: vec![one, three] }), "{lie:?}");
             }
             _ => assert!(matches!(lone, Err(Error::Misbehaved { complaint }) if complaint.node == one), "{lie:?}: {lone:?}"),
@@ -99,7 +115,7 @@ async fn two_words_of_one_kind_are_needed() {
 
 #[tokio::test]
 async fn the_node_that_says_another_binding_than_the_two_is_named() {
-    let device = SigningKey::from_bytes(&[42; 32]);
+    let device = device();
     for liar in NodeId::ALL {
         let mut lies = [Lie::None; 3];
         lies[liar.index()] = Lie::BoundElsewhere;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
+use types::persona::ClaimKind;
 
 use crate::{Error, limits};
 
@@ -50,6 +51,16 @@ impl Attribute {
     /// The octets of the signed message: name, a zero byte, value. No value is the empty one.
     pub(crate) fn message(self, value: &str) -> Vec<u8> {
         [self.name().as_bytes(), &[0], value.as_bytes()].concat()
+    }
+}
+
+impl From<ClaimKind> for Attribute {
+    fn from(kind: ClaimKind) -> Self {
+        match kind {
+            ClaimKind::AgeBand => Self::AgeBand,
+            ClaimKind::Locality => Self::Locality,
+            ClaimKind::Role => Self::Role,
+        }
     }
 }
 
@@ -135,6 +146,9 @@ mod tests {
             assert_eq!(borsh::to_vec(&attribute).unwrap(), [u8::try_from(i).unwrap()]);
         }
         assert_ne!(Attribute::Role.message("x"), Attribute::Locality.message("x"));
+        for kind in ClaimKind::ALL {
+            assert_eq!(Attribute::from(kind).name(), kind.name());
+        }
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub const STATED_GRANTS: usize = 500;
 pub const STATED_EVENTS: usize = 64;
 /// Vouchers in one enrolment.
 pub const VOUCHERS: usize = 16;
+/// Claims about one member that are signed into a credential: one of each kind.
+pub const CLAIMS: usize = 3;
+/// Bytes of what one claim says.
+pub const CLAIM_BYTES: usize = 64;
 /// Shield requests that a node holds while the nodes have not decided them, such as while one is down.
 pub const UNSETTLED_SHIELDS: usize = 32_768;
 /// Guardians of one member.

@@ -10,7 +10,7 @@ use crate::consent::{
     Answer, Ask, AskStatement, GrantStatement, Narrowing, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Use,
     Voucher,
 };
-use crate::persona::{Binding, Issued, LastIssue, Refused};
+use crate::persona::{Binding, Claim, Issued, LastIssue, Refused};
 use crate::recovery::{GuardedStatement, RecoveryFault, RecoveryStart, Released, SetGuardians};
 use crate::sign::{Message, Signed, verify};
 use crate::{
@@ -130,6 +130,8 @@ pub enum Action {
     Issue {
         /// The present one, or the next one when it is near.
         epoch: Epoch,
+        /// What is vouched for about me, at most [`limits::CLAIMS`]; what I leave out is signed as not vouched for.
+        claims: Vec<Signed<Claim>>,
     },
     /// Replace one's record by one of a newer sample: it must match the record, and nobody else's.
     Renew(Submission),

@@ -7,7 +7,10 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{Digest, Epoch, UnixSeconds};
+use serde::{Deserialize, Serialize};
+
+use crate::sign::Message;
+use crate::{DeviceKey, Digest, Epoch, PartyId, UnixSeconds};
 
 /// A member binds their membership to one secret. The nodes sign credentials over this one for good; and each keeps a share of the
 /// secret for the member (sealed to it beside the request, for [`crate::seal::ESCROW`]), which says nothing alone and which the
@@ -31,6 +34,64 @@ impl fmt::Debug for SecretShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretShare(<redacted>)")
     }
+}
+
+/// What a relying party can say of a member beside that they are one.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimKind {
+    /// A band of ages, such as `18-29`.
+    AgeBand,
+    /// A region.
+    Locality,
+    /// A role in the community.
+    Role,
+}
+
+impl ClaimKind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::AgeBand, Self::Locality, Self::Role];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AgeBand => "age-band",
+            Self::Locality => "locality",
+            Self::Role => "role",
+        }
+    }
+}
+
+impl fmt::Display for ClaimKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A relying party that the charter names for it vouches for something about the holder of a device. The member keeps it, and brings it
+/// each time that the nodes sign credentials; the nodes keep nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Claim {
+    /// Digest of the roster.
+    pub commons: Digest,
+    /// About whom.
+    pub device: DeviceKey,
+    /// What.
+    pub kind: ClaimKind,
+    /// How it is with them: one of the values that the charter lists, at most [`crate::limits::CLAIM_BYTES`].
+    pub value: String,
+    /// Who vouches, and signs.
+    pub party: PartyId,
+    /// Until when.
+    pub expires_at: UnixSeconds,
+}
+
+impl Message for Claim {
+    const DOMAIN: &'static str = "trust-commons/v1/claim";
+    const NAME: &'static str = "claim";
+    const LIMIT: usize = 512;
 }
 
 /// One node's word about a member for one epoch.

@@ -5,9 +5,10 @@ use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use types::consent::Purpose;
 use types::message::{Action, Certificate, Decision, Grant, Outcome, Request, Submission, VERSION};
+use types::persona::{Claim, ClaimKind};
 use types::roster::{Roster, RosterNode};
 use types::sign::{Message, Signed, public_key, sign};
-use types::{DeviceKey, Digest, Error, MemberId, NodeId, OperationId, ProfileId};
+use types::{DeviceKey, Digest, Error, MemberId, NodeId, OperationId, PartyId, ProfileId};
 
 const PROFILE: &str = "id = 'face-512'\nversion = 1\nmodality = 'face'\ndescription = 'd'\n[matching]\nkind = 'embedding'\n\
     dimensions = 512\nscale = 148\nclamp = 64\ncosine_threshold = 0.4\nnorm_min = 0.9\nnorm_max = 1.05\n";
@@ -60,8 +61,18 @@ fn action() -> impl Strategy<Value = Action> {
         (any::<[u8; 32]>(), any::<u8>()).prop_map(|(id, byte)| {
             Action::Bind(types::persona::Binding { commitment: Digest(id), request: [byte; 144], slope: [byte; 48] })
         }),
-        any::<u32>().prop_map(|epoch| Action::Issue { epoch: types::Epoch(epoch) }),
+        (any::<u32>(), proptest::collection::vec(claim(), 0..4))
+            .prop_map(|(epoch, claims)| Action::Issue { epoch: types::Epoch(epoch), claims }),
     ]
+}
+
+fn claim() -> impl Strategy<Value = Signed<Claim>> {
+    (any::<[u8; 32]>(), ".{0,16}", any::<u64>(), 0usize..3).prop_map(|(bytes, value, expires_at, kind)| {
+        let (kind, party) = (ClaimKind::ALL[kind], PartyId::new("river-clinic").unwrap());
+        let key = SigningKey::from_bytes(&bytes);
+        let claim = Claim { commons: Digest(bytes), device: public_key(&key), kind, value, party, expires_at };
+        Signed::new(claim, &key)
+    })
 }
 
 fn request() -> impl Strategy<Value = Request> {

@@ -180,7 +180,7 @@ pub fn decide(charter: &Charter, facts: &Facts<'_>, request: &Request, now: Unix
             Err(error) => refuse(Rule::CharterInvalid, error.to_string()),
         },
         Action::Bind(binding) => case.bind(binding),
-        Action::Issue { epoch } => case.issue(*epoch),
+        Action::Issue { epoch, claims } => case.issue(*epoch, claims),
         Action::Refresh { epoch } => case.refresh(*epoch),
         Action::Switch { epoch } => case.switch(*epoch),
     }

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
 
 use charter::{
-    Act, Answers, Charter, Controller, Document, Enrolment, EnrolmentRule, FORMAT, GrantFacts, MemberFacts, Modality, Party,
-    PurposeEntry, Rates, Retention, Station, StationRule,
+    Act, Answers, Charter, ClaimEntry, Controller, Document, Enrolment, EnrolmentRule, FORMAT, GrantFacts, MemberFacts,
+    Modality, Party, PurposeEntry, Rates, Retention, Station, StationRule,
 };
 use ed25519_dalek::SigningKey;
 use types::consent::{CharterDocument, GrantState, GrantStatement, Operation, Purpose, SignedCharter, Terms};
 use types::message::{Action, Grant, Request, Submission, VERSION};
+use types::persona::ClaimKind;
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
 use types::sign::{public_key, sign};
@@ -136,8 +137,15 @@ pub(crate) fn document(roster: &Roster) -> Document {
             party("clinic", CLINIC, &[Operation::Verification, Operation::Membership], care(), &["face-512"]),
             party("coop", COOP, &[Operation::Membership], rations(), &[]),
         ],
+        claims: Vec::new(),
         witnesses: Vec::new(),
     }
+}
+
+/// The clinic may vouch for ages.
+pub(crate) fn ages() -> ClaimEntry {
+    let values = ["18-29", "30-49"].map(str::to_owned).to_vec();
+    ClaimEntry { kind: ClaimKind::AgeBand, values, parties: vec![party_id("clinic")] }
 }
 
 pub(crate) fn station() -> Station {

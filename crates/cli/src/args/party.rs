@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::SampleArgs;
 use super::consent::TermsArgs;
+use super::persona::Out;
 
 /// `commons party`.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub(crate) enum PartyCommand {
     Use(Use),
     /// Grants to this relying party, and asks that wait
     Grants(PartyGrants),
+    /// Vouch for something about a member, such as an age band, where the charter names you for it
+    Vouch(PartyVouch),
 }
 
 /// `commons party key`.
@@ -119,6 +122,33 @@ pub(crate) struct Use {
     /// Key file of the capture station that took the sample
     #[arg(long, value_name = "FILE")]
     pub(crate) station_key: Option<PathBuf>,
+}
+
+/// `commons party vouch`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons party vouch age-band 18-29 --for 3b6a27bc...d4 --party demo-clinic --until 365d --out claim.txt
+
+What can be vouched for, in which words and by whom stands in the charter: `commons charter show`.")]
+pub(crate) struct PartyVouch {
+    /// What: age-band, locality or role
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: String,
+    /// How it is with them: a value that the charter lists
+    #[arg(value_name = "VALUE")]
+    pub(crate) value: String,
+    /// About whom: the device key that `commons vouch --who` shows on their machine
+    #[arg(long = "for", value_name = "KEY")]
+    pub(crate) device: String,
+    /// Until when: a day, a time, or from now (365d)
+    #[arg(long, value_name = "WHEN", default_value = "365d")]
+    pub(crate) until: String,
+    /// As whom; may be left out where there is one key
+    #[arg(long, value_name = "NAME")]
+    pub(crate) party: Option<String>,
+    #[command(flatten)]
+    pub(crate) out: Out,
 }
 
 /// `commons party grants`.

@@ -33,6 +33,8 @@ pub(crate) enum PersonaCommand {
     CheckReveal(CheckReveal),
     /// Fetch credentials of the moment; other commands do it by themselves
     Renew(Renew),
+    /// Have your credentials say what a relying party vouches for, such as an age band
+    Claim(TakeClaim),
 }
 
 /// `commons persona new`.
@@ -211,6 +213,24 @@ pub(crate) struct Renew {
     /// Stay, and renew at random moments, until Ctrl-C
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+/// `commons persona claim`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  commons persona claim claim.txt
+  commons persona claim --forget age-band
+
+A party gets your device key (`commons vouch --who`) and gives you a file (`commons party vouch`). You show what it says where a context asks
+for it, each claim by itself, and nowhere else.")]
+pub(crate) struct TakeClaim {
+    /// The file that the relying party gave you, or - for standard input
+    #[arg(value_name = "FILE", required_unless_present = "forget")]
+    pub(crate) file: Option<String>,
+    /// Have them say it no longer: age-band, locality or role
+    #[arg(long, value_name = "KIND", conflicts_with = "file")]
+    pub(crate) forget: Option<String>,
 }
 
 /// `commons sign-in`.

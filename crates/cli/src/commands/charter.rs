@@ -105,6 +105,14 @@ fn in_words(page: &mut Page, in_force: &InForce) {
             ),
         );
     }
+    if !d.claims.is_empty() {
+        page.heading("What may be vouched for about you, and shown by you alone");
+    }
+    for claim in &d.claims {
+        let parties: Vec<&str> = claim.parties.iter().map(|party| party.as_str()).collect();
+        page.row(claim.kind.name(), terms::plain(&claim.values.join(", ")));
+        page.row("", format!("by {}", parties.join(", ")));
+    }
     page.heading("What an answer tells them");
     for operation in [types::consent::Operation::Membership, types::consent::Operation::Verification] {
         page.row(operation.name(), charter::Answers::in_words(operation));

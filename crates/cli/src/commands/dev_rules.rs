@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use charter::{Act, Charter, Document, Party, PurposeEntry, Recovery};
+use charter::{Act, Charter, ClaimEntry, Document, Party, PurposeEntry, Recovery};
 use client::PartyKey;
 use client::native::NativeClient;
 use node::identity::Identity;
 use types::consent::{CharterDocument, Operation, Purpose, SignedCharter};
+use types::persona::ClaimKind;
 use types::roster::Roster;
 use types::sign::sign;
 use types::{DeviceKey, NodeId, PartyId};
@@ -110,5 +111,11 @@ fn document(roster: &Roster, market: DeviceKey, clinic: DeviceKey, recovery_dela
         party(MARKET, "The demo market", market, Operation::Membership, &rations, Vec::new())?,
         party(CLINIC, "The demo clinic", clinic, Operation::Verification, &care, profiles)?,
     ];
+    let bands = ["under-18", "18-29", "30-49", "50-69", "70-or-more"];
+    document.claims = vec![ClaimEntry {
+        kind: ClaimKind::AgeBand,
+        values: bands.map(str::to_owned).to_vec(),
+        parties: vec![PartyId::new(CLINIC)?],
+    }];
     Ok(document)
 }

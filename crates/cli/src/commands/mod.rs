@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod charter;
+pub(crate) mod claim;
 pub(crate) mod completions;
 pub(crate) mod dev;
 mod dev_page;

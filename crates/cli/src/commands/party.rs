@@ -17,7 +17,7 @@ use crate::args::party::{Answer, Ask, KeyCommand, PartyCommand, PartyGrants, Use
 use crate::commands::grant::{grant_facts, grants};
 use crate::commands::requests::{finding_in_words, finding_is_yes, finding_name};
 use crate::commands::status::{conclude, worst};
-use crate::commands::{receipt, rules, terms};
+use crate::commands::{claim, receipt, rules, terms};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::write_new_private;
@@ -37,6 +37,7 @@ pub(crate) async fn run(context: &Context, command: PartyCommand) -> Result<Exit
         PartyCommand::Answer(args) => answer(context, args).await,
         PartyCommand::Use(args) => use_grant(context, args).await,
         PartyCommand::Grants(args) => list(context, args).await,
+        PartyCommand::Vouch(args) => claim::give(context, args).await,
     }
 }
 

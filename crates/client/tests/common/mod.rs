@@ -74,6 +74,8 @@ pub(crate) enum Lie {
     KeepsShieldDown,
     /// Writes a value of its own into the member's credential, and signs it.
     MarksMember,
+    /// Leaves out what is vouched for about the member.
+    DropsClaims,
     /// Says another day of admission, and signs it.
     AnotherAdmission,
     /// Signs for another commons, or under rules that are not in force.
@@ -401,11 +403,14 @@ impl Fake {
 
     /// What a node signs over the member's secret.
     fn issued(&self, node: NodeId, lie: Lie, request: &Request) -> Option<Issued> {
-        let (Action::Issue { epoch }, Some(bound)) = (&request.action, &self.bound) else { return None };
+        let (Action::Issue { epoch, claims }, Some(bound)) = (&request.action, &self.bound) else { return None };
         let community = if lie == Lie::AnotherCommunity { "elsewhere" } else { &self.roster.commons };
         let version = self.charter.version() + u64::from(lie == Lie::AnotherVersion);
         let admitted = Epoch(20_000 + u32::from(lie == Lie::AnotherAdmission));
         let mut attributes = Attributes::new(community, admitted, version).unwrap();
+        for claim in claims.iter().filter(|_| lie != Lie::DropsClaims) {
+            attributes = attributes.with(claim.message.kind.into(), &claim.message.value).unwrap();
+        }
         if lie == Lie::MarksMember {
             attributes = attributes.with(Attribute::Role, "number 17").unwrap();
         }

@@ -50,17 +50,22 @@ pub(crate) fn open_binding(request: &Request, node: NodeId, key: &SealKey, seale
     Ok(OpenedBinding { commitment, slope, share })
 }
 
-/// Answer to `Issue`: this node's signature over the secret that the member is bound to. Asked twice, it is the same.
+/// Answer to `Issue`: this node's signature over the secret that the member is bound to, and what is vouched for about them. Asked twice
+/// with the same claims, it is the same. Nothing of the claims is kept.
 ///
 /// # Errors
 /// [`Error::NotPermitted`], [`Error::UnknownMember`]; [`Error::Database`].
 pub(super) async fn issue(core: &Core, rules: &Rules, request: &Request, now: UnixSeconds) -> Result<Option<Issued>, Error> {
-    let Action::Issue { epoch } = request.action else { return Ok(None) };
+    let Action::Issue { epoch, claims } = &request.action else { return Ok(None) };
+    let epoch = *epoch;
     let judged = State::of(core, rules).judge(request, None, Shields::Known, now).await?;
     let member = judged.concerned.ok_or(Error::UnknownMember)?;
     let binding = core.store.binding(&member.member).await?.ok_or(Error::UnknownMember)?;
     let roster = &core.config.roster;
-    let attributes = Attributes::new(&roster.commons, roster.epochs.at(member.since), rules.charter.version())?;
+    let mut attributes = Attributes::new(&roster.commons, roster.epochs.at(member.since), rules.charter.version())?;
+    for claim in claims {
+        attributes = attributes.with(claim.message.kind.into(), &claim.message.value)?;
+    }
     let (key, commons, node) = (core.config.issuer_key.clone(), core.commons, core.config.node);
     let said = attributes.clone();
     let sign = move || key.issue(&IssuerName { commons: &commons, node }, epoch, &binding.commitment, &said);

@@ -8,6 +8,8 @@ use credential::{Fresh, MemberSecret};
 use ed25519_dalek::SigningKey;
 use types::Digest;
 use types::message::Outcome;
+use types::persona::Claim;
+use types::sign::Signed;
 use zeroize::Zeroizing;
 
 use crate::commands::receipt;
@@ -164,7 +166,8 @@ async fn bind(
     }
 }
 
-/// Fetches credentials where it is time. Returns from how many nodes.
+/// Fetches credentials where it is time. Returns from how many nodes. What is vouched for about the member goes into them, as long as
+/// the nodes accept it.
 pub(crate) async fn renew(
     context: &Context,
     client: &NativeClient,
@@ -172,10 +175,32 @@ pub(crate) async fn renew(
     purse: &mut Purse,
 ) -> Result<Option<usize>, Failure> {
     let (epochs, now) = (client.commons().roster().epochs, client.platform().now());
+    if purse.wallet.renewal(&epochs, now) == Renewal::None {
+        return Ok(None);
+    }
+    let claims = purse.wallet.claims(now);
+    match renew_with(context, client, device, purse, &claims).await {
+        Err(failure) if failure.code.starts_with("claim-") => {
+            context.out.warn(&format!("{}: your credentials say nothing that is vouched for", failure.what));
+            renew_with(context, client, device, purse, &[]).await
+        }
+        fetched => fetched,
+    }
+}
+
+/// The same, with exactly these claims.
+pub(crate) async fn renew_with(
+    context: &Context,
+    client: &NativeClient,
+    device: &SigningKey,
+    purse: &mut Purse,
+    claims: &[Signed<Claim>],
+) -> Result<Option<usize>, Failure> {
+    let (epochs, now) = (client.commons().roster().epochs, client.platform().now());
     let Renewal::Fetch(epoch) = purse.wallet.renewal(&epochs, now) else { return Ok(None) };
     let secret = purse.wallet.secret()?;
     let spinner = context.out.spinner("Fetching credentials from three nodes");
-    let collected = client.collect(device, &secret, epoch).await;
+    let collected = client.collect(device, &secret, epoch, claims).await;
     spinner.finish_and_clear();
     let collected = collected?;
     for (_, error) in &collected.missing {

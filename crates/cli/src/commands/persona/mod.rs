@@ -12,8 +12,8 @@ use credential::glyph::Glyph;
 use serde_json::json;
 
 use crate::args::persona::{Named, New, PersonaCommand, Renew};
-use crate::commands::receipt;
 use crate::commands::verifier::{self, read_context};
+use crate::commands::{claim, receipt};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::words;
@@ -35,6 +35,7 @@ pub(crate) async fn run(context: &Context, command: PersonaCommand) -> Result<Ex
         PersonaCommand::Reveal(args) => reveal::run(context, args),
         PersonaCommand::CheckReveal(args) => reveal::check(context, &args),
         PersonaCommand::Renew(args) => renew(context, args).await,
+        PersonaCommand::Claim(args) => claim::take(context, args).await,
     }
 }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use charter::ClaimEntry;
 use credential::escrow::{self, Share};
 use credential::{
     Attribute, Attributes, Challenge, Context, Credential, Epoch, Error as Refused, Fresh, IssuedSignature, IssuerKey,
     Issuers, Kind, MemberSecret, Presentation, present, verify,
 };
 use types::message::{Action, Outcome};
-use types::persona::Binding;
+use types::persona::{Binding, Claim, ClaimKind};
 use types::seal;
-use types::sign::{Message as _, Signed};
-use types::{Digest, NodeId};
+use types::sign::{Message as _, Signed, public_key};
+use types::{Digest, NodeId, PartyId};
 
+use super::consent::Care;
 use super::crashes::{POINTS, chains_are_equal, fate, send_through_crash};
 use super::world::{Call, Person, World, issuer_key};
 use crate::Error;
@@ -82,7 +84,7 @@ fn epoch(world: &World) -> Epoch {
 /// Asks one node for its credential.
 pub(super) async fn issue(world: &mut World, node: NodeId, person: &Person, of: &MemberSecret) -> Result<Credential, Error> {
     let epoch = epoch(world);
-    let statement = world.state(node, person, Action::Issue { epoch }).await?;
+    let statement = world.state(node, person, Action::Issue { epoch, claims: Vec::new() }).await?;
     let issued = statement.issued.unwrap();
     let attributes = Attributes::from_bytes(&issued.attributes).unwrap();
     assert_eq!(attributes.value(Attribute::Community), "test");
@@ -248,7 +250,7 @@ async fn who_left_or_shields_themselves_or_is_nobody_is_not_issued_to() {
     let two = NodeId::ALL[1];
     let now = epoch(&world);
     for wrong in [Epoch(now.0 - 1), Epoch(now.0 + 2), Epoch(u32::MAX)] {
-        let error = world.state(two, &ada, Action::Issue { epoch: wrong }).await.unwrap_err();
+        let error = world.state(two, &ada, Action::Issue { epoch: wrong, claims: Vec::new() }).await.unwrap_err();
         assert_eq!(error.rule(), Some("epoch-not-issued"), "{wrong:?}");
     }
     let stranger = world.person();
@@ -316,6 +318,66 @@ async fn issuing_is_the_same_when_asked_again_and_not_without_end() {
     let bind = call(&mut world, &ben, binding, &shares);
     world.decide(&bind).await;
     issue(&mut world, one, &ben, &secret(11)).await.unwrap();
+}
+
+/// What a relying party vouches for is signed into the credential by each node for itself, and only what the charter lets it say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_signed_where_the_charter_names_its_party_and_nobody_elses_is() {
+    let (ours, Care { mut world, clinic, ada }) = (secret(13), Care::new(207).await);
+    let entry = ClaimEntry {
+        kind: ClaimKind::AgeBand,
+        values: vec!["18-29".to_owned(), "30-49".to_owned()],
+        parties: vec![PartyId::new("clinic").unwrap()],
+    };
+    world.adopt(|document| document.claims = vec![entry]).await;
+    let (bound, shares) = binding(&ours, 130);
+    let bind = call(&mut world, &ada, bound, &shares);
+    world.decide(&bind).await;
+    let now = epoch(&world);
+    let claim = |world: &World, value: &str, by: &Person| {
+        let (commons, device) = (world.roster.digest(), public_key(&ada.key));
+        let (kind, value, party) = (ClaimKind::AgeBand, value.to_owned(), PartyId::new("clinic").unwrap());
+        let expires_at = crate::app::Clock::now(&*world.clock) + 100;
+        Signed::new(Claim { commons, device, kind, value, party, expires_at }, &by.key)
+    };
+    let good = claim(&world, "18-29", &clinic);
+    for node in NodeId::ALL {
+        let action = Action::Issue { epoch: now, claims: vec![good.clone()] };
+        let issued = world.state(node, &ada, action).await.unwrap().issued.unwrap();
+        let attributes = Attributes::from_bytes(&issued.attributes).unwrap();
+        assert_eq!((attributes.value(Attribute::AgeBand), attributes.value(Attribute::Role)), ("18-29", ""));
+        let signature = IssuedSignature::from_bytes(issued.signature);
+        let issuers = Issuers::of(&world.roster).unwrap();
+        Credential::accept(&ours, &issuers, node, now, &attributes, &signature).unwrap();
+    }
+    // Their own word, a value that is not listed, an altered one; on every node by itself, and the member sees that it was tried.
+    let mut altered = good.clone();
+    altered.message.value = "30-49".to_owned();
+    for (bad, rule) in [
+        (claim(&world, "18-29", &ada), "claim-invalid"),
+        (claim(&world, "50-69", &clinic), "claim-not-allowed"),
+        (altered, "claim-invalid"),
+    ] {
+        for node in NodeId::ALL {
+            let action = Action::Issue { epoch: now, claims: vec![bad.clone()] };
+            let error = world.state(node, &ada, action).await.unwrap_err();
+            assert_eq!(error.rule(), Some(rule));
+        }
+    }
+    let refused = world.member(NodeId::ALL[0], &ada).await.refused;
+    assert_eq!(refused.iter().filter(|tried| tried.rule.starts_with("claim-")).count(), 3, "{refused:?}");
+    // Left out, it is not vouched for; somebody else's claim is nobody's.
+    let ben = world.person();
+    let enrol = world.enrol(&ben);
+    world.decide(&enrol).await;
+    let (bound, shares) = binding(&secret(14), 140);
+    let bind = call(&mut world, &ben, bound, &shares);
+    world.decide(&bind).await;
+    let stolen = world.state(NodeId::ALL[1], &ben, Action::Issue { epoch: now, claims: vec![good.clone()] }).await;
+    assert_eq!(stolen.unwrap_err().rule(), Some("claim-invalid"));
+    world.clock.advance(101);
+    let late = world.state(NodeId::ALL[1], &ada, Action::Issue { epoch: now, claims: vec![good] }).await;
+    assert_eq!(late.unwrap_err().rule(), Some("claim-invalid"), "it has expired");
 }
 
 async fn binding_survives(node: NodeId, crash: crate::app::faults::Point, seed: u64) {

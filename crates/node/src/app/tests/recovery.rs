@@ -237,7 +237,7 @@ async fn the_same_pseudonym_before_and_after_and_the_old_phone_is_issued_nothing
         let share = released.share.unwrap();
         shares.push(escrow::Share::from_bytes(&share.0).unwrap());
         let epoch = guarded.care.world.roster.epochs.at(guarded.care.world.clock.now());
-        let refused = guarded.care.world.state(node, &ada, Action::Issue { epoch }).await.unwrap_err();
+        let refused = guarded.care.world.state(node, &ada, Action::Issue { epoch, claims: Vec::new() }).await.unwrap_err();
         assert!(matches!(refused, Error::UnknownMember), "{refused}");
         let refused = guarded.release(node, &ada, recovery).await.unwrap_err();
         assert!(matches!(refused, Error::UnknownMember), "{refused}");

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::Patience;
 use client::native::NativeClient;
 use client::request::Template;
-use common::ready;
+use client::{Followed, Patience};
+use common::{ready, until};
 use sim::Commons;
 use sim::commons::{PROFILE, program};
 use sim::crowd::{Crowd, Person};
@@ -43,6 +43,18 @@ async fn all_are_known(client: &NativeClient, commons: &Commons, crowd: &mut Cro
     }
     let twin = crowd.double(&people[0]);
     assert_eq!(enrol(client, commons, &twin).await, Outcome::Duplicate);
+}
+
+/// Follows the three logs until each holds `entries`, and nothing is wrong with any.
+async fn follow(client: &NativeClient, followed: &mut Followed, entries: u64) {
+    let followed = tokio::sync::Mutex::new(followed);
+    until("the logs are followed", async || {
+        let mut followed = followed.lock().await;
+        let look = client.follow(&followed.following).await;
+        followed.advance(&look, None);
+        look.problems.is_empty() && look.following.cross.agreed() >= entries
+    })
+    .await;
 }
 
 /// Runs a command to its end and says how long that took.
@@ -108,6 +120,9 @@ async fn a_rebuild_that_is_killed_at_any_instant_is_begun_again_and_loses_nothin
     for leaver in people.drain(10..14) {
         assert_eq!(client.withdraw(&leaver.device, None).await.unwrap().outcome(), Outcome::Withdrawn { records: 1 });
     }
+    // Somebody follows the logs, and holds a receipt.
+    let mut followed = Followed::new(commons.roster()).unwrap();
+    follow(&client, &mut followed, PEOPLE as u64 + 4).await;
     drop(client);
 
     let lost = NodeId::ALL[1];
@@ -162,6 +177,9 @@ async fn a_rebuild_that_is_killed_at_any_instant_is_begun_again_and_loses_nothin
     let client = NativeClient::connect(commons.roster().clone()).unwrap().with_patience(Patience::default());
     ready(&client, &commons).await;
     all_are_known(&client, &commons, &mut crowd, &people).await;
+    // The logs go on, the new node's too, for whoever followed them before the loss.
+    let mut followed = Followed::from_bytes(commons.roster(), &followed.to_bytes()).unwrap();
+    follow(&client, &mut followed, PEOPLE as u64 + 4 + people.len() as u64).await;
     whole(commons.command(lost, "refresh"));
     all_are_known(&client, &commons, &mut crowd, &people).await;
     let newcomer = crowd.person();

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
+use client::showing::{RevealFile, RevealKeyFile};
 use credential::code::Code;
 use credential::escrow::{Half, Share, Slope, split};
-use credential::reveal::{Reveal, Side};
+use credential::reveal::{Reveal, RevealKey, Side};
 use credential::{
     Attributes, Challenge, Commitment, CommitmentRequest, Context, Credential, Envelope, Epoch, Fresh, IssuerKey, Issuers,
     Kind, MemberSecret, Persona, Presentation, present, verify,
@@ -65,6 +66,11 @@ pub fn persona(bytes: &[u8]) {
         one_encoding(bytes, &attributes.to_bytes());
     }
     let _ = serde_json::from_slice::<Context>(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = RevealKeyFile::read(text);
+    if let Ok(file) = RevealFile::from_json(text) {
+        let _ = file.check(&[0; 32], None);
+    }
 }
 
 fn envelope<E: Envelope>(bytes: &[u8]) -> Option<E> {
@@ -96,6 +102,13 @@ pub(crate) fn personas() -> Vec<Vec<u8>> {
     seeds.extend(credentials.first().map(Credential::to_bytes));
     seeds.push(Attributes::new("a commons", Epoch(5), 1).expect("attributes").to_bytes());
     seeds.push(serde_json::to_vec(context).expect("JSON"));
+    let key = RevealKey::generate(Fresh::new([6; 32])).public();
+    seeds.push(RevealKeyFile::new("judge", &key).to_json().into_bytes());
+    let mut wallet = client::Wallet::new(Digest([9; 32]), secret);
+    let mut name = |place: &Context| wallet.persona(place, "x", NOW).expect("a persona").0.pseudonym;
+    let pair = (name(context), name(&other));
+    let file = wallet.reveal((&pair.0, &pair.1), None, [0; 32], NOW, Fresh::new([5; 32])).expect("a reveal");
+    seeds.push(file.to_json().into_bytes());
     seeds
 }
 

@@ -1,6 +1,7 @@
 //! Targets of recovery: what guardians and members pass to one another, and what nodes keep of it.
 
-use client::guardian;
+use client::circle::{Circle, Guarded, Refused};
+use client::{MemberKey, guardian};
 use ed25519_dalek::SigningKey;
 use types::recovery::{Guardian, GuardianShare, Guarding, guardian_code, read_guardian_code};
 use types::seal::SealKey;
@@ -19,12 +20,19 @@ fn device() -> SigningKey {
     SigningKey::from_bytes(&[6; 32])
 }
 
-/// Whatever somebody says is a guardian's code, a share, a request for approval, or an approval.
+fn member() -> MemberKey {
+    MemberKey::from_random(&[7; 32])
+}
+
+/// Whatever somebody says is a guardian's code, a share, a request for approval, or an approval; and what lies in the files of either.
 pub fn guardian_text(bytes: &[u8]) {
+    let _ = Circle::open(&member(), Some(bytes));
+    let _ = Refused::open(&member(), Some(bytes));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(key) = read_guardian_code(text) {
         assert_eq!(read_guardian_code(&guardian_code(&key)), Ok(key));
     }
+    let _ = Guarded::read(&member(), text);
     if let Ok(share) = guardian::accept(&guardian_key(), text) {
         assert_eq!(share.public(), share.approve(DeviceKey([1; 32]), 1).message.by);
     }
@@ -51,7 +59,14 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     let plea = guardian::plead(&COMMONS, &device(), 7);
     let opened = guardian::accept(&guardian_key(), &share).expect("it is ours");
     let approval = guardian::approve(&opened, &guardian::read_plea(&plea).expect("a plea"), 100).expect("an approval");
-    [guardian_code(&key), share, plea, approval].into_iter().map(String::into_bytes).collect()
+    let own = member().guardian().public().expect("a key");
+    let mine = guardian::invite(&COMMONS, RecoveryName([2; 16]), &[own], &[5; 32]).expect("an invitation");
+    let text = &mine.first().expect("one").text;
+    let (_, _, guarded) = Guarded::accept(&member(), text, "amina", &[8; 32]).expect("it is ours");
+    let circle = Circle::default().seal(&member(), &[9; 32]).expect("a list of nobody");
+    let refused = Refused::default().with(DeviceKey([1; 32]), &member(), &[9; 32]).expect("a refusal");
+    let texts = [guardian_code(&key), share, plea, approval, guarded].into_iter().map(String::into_bytes);
+    texts.chain([circle, refused]).collect()
 }
 
 pub(super) fn guardings() -> Vec<Vec<u8>> {

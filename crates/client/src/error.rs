@@ -203,6 +203,23 @@ pub enum Error {
     /// A persona, a credential or a secret is not what it must be.
     #[error(transparent)]
     Persona(#[from] credential::Error),
+    /// No persona of this pseudonym in the wallet.
+    #[error("there is no such persona on this device; look at the list of yours")]
+    NoPersona,
+    /// The member gave it up.
+    #[error("you gave this persona up; there is no other of yours in this context")]
+    Retired,
+    /// One persona is named twice.
+    #[error("these are one persona; name two")]
+    SamePersona,
+    /// The nodes know no member with this key.
+    #[error("the nodes know no member with this key; enrol first")]
+    NotAMember,
+    /// The membership is bound to another secret than the wallet's.
+    #[error(
+        "this membership is bound to a secret that is not on this device; bring the wallet from the device where your personas are, or recover it: there is never a second secret"
+    )]
+    BoundElsewhere,
 
     // This machine.
     /// The system gave no randomness.

@@ -3,8 +3,8 @@
 //!
 //! What was decided is kept as a receipt ([`receipt`]; made again from what the nodes tell: [`history`]), looked up in the three logs
 //! ([`logs`]), and bundled for anybody to check offline ([`evidence`]). Guardians, and a new device that takes an old one's place:
-//! [`guardian`]. A relying party does the same from its side ([`party`]). Personas: [`personas`], kept in a
-//! [`wallet`].
+//! [`guardian`], with their files in [`circle`]. A relying party does the same from its side ([`party`]). Personas: [`personas`], kept in a
+//! [`wallet`], and shown from it ([`showing`]).
 //!
 //! **In scope**: requests ([`request`]), the rules they name ([`rules`]), their proof ([`answer`]), the conversation with three
 //! nodes ([`Client`]), member keys under a passphrase ([`keyfile`]). **Out of scope**: making a template (`biometric`), the arithmetic of sharing
@@ -15,6 +15,7 @@
 
 pub mod adoption;
 pub mod answer;
+pub mod circle;
 pub mod claim;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ pub mod keyfile;
 pub mod logs;
 #[cfg(feature = "native")]
 pub mod native;
+pub mod own;
 pub mod party;
 pub mod personas;
 pub mod platform;
@@ -33,6 +35,7 @@ pub mod receipt;
 pub mod request;
 pub mod rules;
 mod session;
+pub mod showing;
 mod tally;
 pub mod transport;
 pub mod wallet;

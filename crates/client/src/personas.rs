@@ -10,7 +10,7 @@
 use credential::escrow::{Share, combine_shares};
 use credential::{Attribute, Attributes, Credential, Epoch, IssuedSignature, Issuers, MemberSecret};
 use ed25519_dalek::SigningKey;
-use types::message::Statement;
+use types::message::{Outcome, Statement};
 use types::persona::{Claim, ClaimKind, Issued};
 use types::recovery::Released;
 use types::sign::Signed;
@@ -21,6 +21,7 @@ use crate::platform::Platform;
 use crate::request::Question;
 use crate::session::{Client, Proof, Statements};
 use crate::transport::Transport;
+use crate::wallet::{Renewal, Wallet};
 
 /// Credentials of one epoch, each checked against the member's secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,67 @@ impl<T: Transport, P: Platform> Client<T, P> {
     /// [`Error::Refused`] with `already-bound`, and as [`Client::enrol`].
     pub async fn bind(&self, device: &SigningKey, secret: &MemberSecret) -> Result<Proof, Error> {
         self.settle(device, Question::Bind(secret)).await
+    }
+
+    /// Binds the membership to the secret of `wallet`, unless the nodes say that it is. **Keep the wallet before**: a secret that only the
+    /// nodes know would be lost. Keep it again after.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`], [`Error::BoundElsewhere`]; as [`bound`] and [`Self::bind`].
+    pub async fn bind_wallet(&self, device: &SigningKey, wallet: &mut Wallet) -> Result<Option<Proof>, Error> {
+        if wallet.is_bound() {
+            return Ok(None);
+        }
+        let secret = wallet.secret()?;
+        let own = secret.commitment().digest();
+        let proof = match bound(&self.status(device).await?)? {
+            Bound::NoMember => return Err(Error::NotAMember),
+            Bound::To(commitment) if commitment == own => None,
+            Bound::To(_) => return Err(Error::BoundElsewhere),
+            Bound::No => {
+                let proof = self.bind(device, &secret).await?;
+                if proof.outcome() != (Outcome::Bound { commitment: own }) {
+                    return Err(Error::BoundElsewhere);
+                }
+                Some(proof)
+            }
+        };
+        wallet.set_bound();
+        Ok(proof)
+    }
+
+    /// Fetches credentials into `wallet` where it is time, with the claims that the wallet keeps; where the nodes accept one of these no more,
+    /// with none. Keep the wallet then. To be called when a member uses their device, or at a moment chosen at random: never because
+    /// somebody asks for a presentation.
+    ///
+    /// # Errors
+    /// As [`Self::collect`].
+    pub async fn renew_wallet(&self, device: &SigningKey, wallet: &mut Wallet) -> Result<Option<Collected>, Error> {
+        let claims = wallet.claims(self.platform().now());
+        match self.renew_wallet_with(device, wallet, &claims).await {
+            Err(Error::Refused { code, .. }) if code.starts_with("claim-") => {
+                self.renew_wallet_with(device, wallet, &[]).await
+            }
+            fetched => fetched,
+        }
+    }
+
+    /// The same, with exactly these claims.
+    ///
+    /// # Errors
+    /// As [`Self::collect`].
+    pub async fn renew_wallet_with(
+        &self,
+        device: &SigningKey,
+        wallet: &mut Wallet,
+        claims: &[Signed<Claim>],
+    ) -> Result<Option<Collected>, Error> {
+        let (epochs, now) = (self.commons().roster().epochs, self.platform().now());
+        let Renewal::Fetch(epoch) = wallet.renewal(&epochs, now) else { return Ok(None) };
+        let collected = self.collect(device, &wallet.secret()?, epoch, claims).await?;
+        let [a, b, c, d, e, f, g, h, ..] = self.platform().random()?;
+        wallet.keep(&collected.credentials, &epochs, now, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        Ok(Some(collected))
     }
 
     /// Credentials of `epoch` over `secret`, from at least two nodes, which say what `claims` say and vouch for nothing else.

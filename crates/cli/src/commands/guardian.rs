@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use client::circle::{GUARDED_BYTES, Guarded, Refused, number};
 use client::guardian;
+use client::own::OWN_BYTES;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use types::api::{from_base64, to_base64};
-use types::recovery::{GuardianShare, Plea, guardian_code};
-use types::{DeviceKey, limits};
+use types::limits;
+use types::recovery::{Plea, guardian_code};
 
 use crate::args::recovery::{GuardianCode, GuardianCommand, GuardianKeyCommand};
-use crate::commands::paper::{hand_out, number, open_own, read_sealed, read_text, seal_own, write_sealed};
+use crate::commands::paper::{hand_out, random, read_text};
 use crate::commands::terms;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -51,26 +51,23 @@ fn key(context: &Context, create: bool, args: &GuardianCode) -> Result<Exit, Fai
 /// A share that is kept here.
 struct Kept {
     path: PathBuf,
-    label: String,
-    share: GuardianShare,
+    guarded: Guarded,
 }
 
 fn accept(context: &Context, file: &Path, from: &str) -> Result<Exit, Failure> {
     let key = context.member_key(false)?;
     let text = read_text(file)?;
-    let share = guardian::accept(&key.guardian(), &text).map_err(|error| Failure::from(error).about(file.display()))?;
     let label = terms::plain(from);
-    if kept(context)?.iter().any(|kept| kept.label == label && kept.share.public() != share.public()) {
+    let (guarded, name, body) =
+        Guarded::accept(&key, &text, &label, &*random()?).map_err(|error| Failure::from(error).about(file.display()))?;
+    let taken = |kept: &Kept| kept.guarded.label == label && kept.guarded.share.public() != guarded.share.public();
+    if kept(context)?.iter().any(taken) {
         return Err(Failure::input(
             format!("you keep another share as `{label}`"),
             "choose another name with --from; old shares of the same person can stay, they count for nothing",
         ));
     }
-    // Named by what is in it, so that not even the file's name says for whom it is.
-    let name: String = Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let path = context.home.guarded(&context.member).join(format!("{name}.share"));
-    let sealed = to_base64(&seal_own(&key.files(), label.as_bytes())?);
-    let body = format!("{}\n{sealed}\n", text.trim_end());
+    let path = context.home.guarded(&context.member).join(name);
     write_private(&path, body.as_bytes()).map_err(|error| Failure::write(&path, &error))?;
     context.out.answer(&json!({ "from": label, "file": path }), |page| {
         page.headline(
@@ -94,14 +91,10 @@ fn kept(context: &Context) -> Result<Vec<Kept>, Failure> {
     }
     let key = context.member_key(false)?;
     let one = |path: PathBuf| {
-        let bytes = read_limited(&path, 2 * guardian::TEXT_BYTES as u64).map_err(|error| Failure::read(&path, &error))?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let damaged = || Failure::input("this share is damaged", "ask for it again").about(path.display());
-        let (share, label) = text.trim_end().rsplit_once('\n').ok_or_else(damaged)?;
-        let label =
-            from_base64("label", label).ok().and_then(|sealed| open_own(&key.files(), &sealed)).ok_or_else(damaged)?;
-        let share = guardian::accept(&key.guardian(), share).map_err(|_| damaged())?;
-        Ok(Kept { label: String::from_utf8_lossy(&label).into_owned(), share, path })
+        let bytes = read_limited(&path, GUARDED_BYTES as u64).map_err(|error| Failure::read(&path, &error))?;
+        let damaged = |_| Failure::input("this share is damaged", "ask for it again").about(path.display());
+        let guarded = Guarded::read(&key, &String::from_utf8_lossy(&bytes)).map_err(damaged)?;
+        Ok(Kept { guarded, path })
     };
     paths.into_iter().map(one).collect()
 }
@@ -113,10 +106,12 @@ fn read_plea(file: &Path) -> Result<Plea, Failure> {
 fn requests(context: &Context, file: Option<&Path>) -> Result<Exit, Failure> {
     let shares = kept(context)?;
     let plea = file.map(read_plea).transpose()?;
-    let fitting: Vec<&Kept> =
-        shares.iter().filter(|kept| plea.as_ref().is_none_or(|plea| plea.commons == *kept.share.commons())).collect();
+    let fitting: Vec<&Kept> = shares
+        .iter()
+        .filter(|kept| plea.as_ref().is_none_or(|plea| plea.commons == *kept.guarded.share.commons()))
+        .collect();
     let facts = json!({
-        "shares": fitting.iter().map(|kept| json!({ "from": kept.label, "file": kept.path })).collect::<Vec<_>>(),
+        "shares": fitting.iter().map(|kept| json!({ "from": kept.guarded.label, "file": kept.path })).collect::<Vec<_>>(),
         "request": plea.as_ref().map(plea_facts),
     });
     context.out.answer(&facts, |page| {
@@ -132,7 +127,7 @@ fn requests(context: &Context, file: Option<&Path>) -> Result<Exit, Failure> {
             }
         }
         for kept in &fitting {
-            page.row("share", terms::plain(&kept.label));
+            page.row("share", terms::plain(&kept.guarded.label));
         }
     });
     Ok(Exit::Yes)
@@ -152,10 +147,10 @@ fn approve(
 ) -> Result<Exit, Failure> {
     let plea = read_plea(file)?;
     let shares = kept(context)?;
-    let here: Vec<&Kept> = shares.iter().filter(|kept| plea.commons == *kept.share.commons()).collect();
-    let named = here.iter().filter(|kept| share.is_none_or(|name| kept.label == name)).collect::<Vec<_>>();
+    let here: Vec<&Kept> = shares.iter().filter(|kept| plea.commons == *kept.guarded.share.commons()).collect();
+    let named = here.iter().filter(|kept| share.is_none_or(|name| kept.guarded.label == name)).collect::<Vec<_>>();
     let [kept] = named.as_slice() else {
-        let names: Vec<&str> = here.iter().map(|kept| kept.label.as_str()).collect();
+        let names: Vec<&str> = here.iter().map(|kept| kept.guarded.label.as_str()).collect();
         let what = match (share, here.is_empty()) {
             (_, true) => "you keep no share of this commons".to_owned(),
             (Some(name), _) => format!("you keep no share as `{name}`"),
@@ -174,7 +169,7 @@ fn approve(
         return Err(Failure::input("an approval counts for at most 30 days", "give an earlier end with --until"));
     }
     let screen = [
-        ("for", terms::plain(&kept.label)),
+        ("for", terms::plain(&kept.guarded.label)),
         ("new device", number(&plea.device)),
         ("until", words::time(expires_at)),
         ("it lets them", "begin to recover, together with the other guardians; alone it does nothing".to_owned()),
@@ -185,9 +180,9 @@ fn approve(
         &screen,
         yes,
     )?;
-    let text = guardian::approve(&kept.share, &plea, expires_at)?;
+    let text = guardian::approve(&kept.guarded.share, &plea, expires_at)?;
     hand_out(&text, out, qr)?;
-    let facts = json!({ "for": kept.label, "request": plea_facts(&plea), "expires_at": expires_at, "approval": text, "file": out, "qr": qr });
+    let facts = json!({ "for": kept.guarded.label, "request": plea_facts(&plea), "expires_at": expires_at, "approval": text, "file": out, "qr": qr });
     context.out.answer(&facts, |page| {
         page.headline(true, "Approved. Send this back to the person:");
         match out {
@@ -202,13 +197,9 @@ fn approve(
 fn refuse(context: &Context, file: &Path) -> Result<Exit, Failure> {
     let plea = read_plea(file)?;
     let key = context.member_key(false)?;
-    let mut devices = refused(context)?;
-    if !devices.contains(&plea.device) {
-        devices.push(plea.device);
-    }
-    // The last thousand: who refuses more than that does not remember either.
-    let bytes: Vec<u8> = devices.iter().rev().take(1000).rev().flat_map(|device| device.0).collect();
-    write_sealed(&context.home.guarded(&context.member).join("refused.sealed"), &key.files(), &bytes)?;
+    let path = context.home.guarded(&context.member).join("refused.sealed");
+    let sealed = refused(context)?.with(plea.device, &key, &*random()?)?;
+    write_private(&path, &sealed).map_err(|error| Failure::write(&path, &error))?;
     context.out.answer(&json!({ "refused": plea_facts(&plea) }), |page| {
         page.headline(true, "Refused. Nobody was told; this machine remembers it.");
         page.row("device", number(&plea.device));
@@ -217,13 +208,14 @@ fn refuse(context: &Context, file: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Yes)
 }
 
-fn refused(context: &Context) -> Result<Vec<DeviceKey>, Failure> {
+fn refused(context: &Context) -> Result<Refused, Failure> {
     let path = context.home.guarded(&context.member).join("refused.sealed");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let bytes = read_sealed(&path, &context.member_key(false)?.files())?.unwrap_or_default();
-    Ok(bytes.as_chunks::<32>().0.iter().map(|key| DeviceKey(*key)).collect())
+    let bytes = match read_limited(&path, OWN_BYTES as u64) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Refused::default()),
+        Err(error) => return Err(Failure::read(&path, &error)),
+    };
+    Refused::open(&context.member_key(false)?, Some(&bytes)).map_err(|error| Failure::from(error).about(path.display()))
 }
 
 fn now() -> u64 {

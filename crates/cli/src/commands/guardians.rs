@@ -2,58 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use client::guardian::{Invitation, TEXT_BYTES, invite};
+use client::circle::{Circle, Named, Newcomer, number};
+use client::guardian::TEXT_BYTES;
 use client::native::NativeClient;
+use client::own::OWN_BYTES;
 use client::request::Question;
 use client::{MemberKey, Platform as _};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use types::message::{MemberStatement, Outcome};
-use types::recovery::{GuardedStatement, Guardian, RecoveryState, RecoveryStatement, SetGuardians, read_guardian_code};
-use types::{DeviceKey, UnixSeconds, limits};
+use types::recovery::{GuardedStatement, Guardian, RecoveryState, RecoveryStatement, read_guardian_code};
+use types::{DeviceKey, UnixSeconds};
 
 use crate::args::recovery::GuardiansCommand;
 use crate::commands::grant::look;
-use crate::commands::paper::{hand_out, number, random, read_sealed, write_sealed};
+use crate::commands::paper::{hand_out, random};
 use crate::commands::status::conclude;
 use crate::commands::{receipt, rules, terms};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::home::read_limited;
+use crate::home::{read_limited, write_private};
 use crate::output::Page;
 use crate::words;
-
-/// A guardian as this machine knows them.
-#[derive(Clone, BorshSerialize, BorshDeserialize)]
-struct Named {
-    name: String,
-    guardian: [u8; 32],
-    share: DeviceKey,
-}
-
-/// A guardian to be named.
-struct Newcomer {
-    name: String,
-    guardian: [u8; 32],
-}
 
 pub(crate) async fn run(context: &Context, command: GuardiansCommand) -> Result<Exit, Failure> {
     match command {
         GuardiansCommand::Set { need, guardians, out } => {
             let newcomers = guardians.iter().map(|text| newcomer(text)).collect::<Result<Vec<_>, Failure>>()?;
-            change(context, newcomers, &out, |_, _| Ok((Vec::new(), need))).await
+            change(context, newcomers, &out, |_, _| Ok((Circle::default(), need))).await
         }
         GuardiansCommand::List => list(context).await,
         GuardiansCommand::Replace { old, new, out } => {
             let newcomers = vec![newcomer(&new)?];
-            change(context, newcomers, &out, |named, need| Ok((without(named, &[old])?, need))).await
+            change(context, newcomers, &out, |circle, need| Ok((without(circle, &[old])?, need))).await
         }
         GuardiansCommand::Remove { all: true, .. } => {
-            change(context, Vec::new(), Path::new(""), |_, _| Ok((Vec::new(), 0))).await
+            change(context, Vec::new(), Path::new(""), |_, _| Ok((Circle::default(), 0))).await
         }
         GuardiansCommand::Remove { names, need, .. } => {
-            let keep = |named: &[Named], before| Ok((without(named, &names)?, need.unwrap_or(before)));
+            let keep = |circle: &Circle, before| Ok((without(circle, &names)?, need.unwrap_or(before)));
             change(context, Vec::new(), Path::new(""), keep).await
         }
     }
@@ -70,20 +57,19 @@ fn newcomer(text: &str) -> Result<Newcomer, Failure> {
             (name, String::from_utf8_lossy(&bytes).into_owned())
         }
     };
-    let plain = name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
-    if name.is_empty() || name.chars().count() > 40 || !plain {
+    if !Newcomer::is_name(&name) {
         return Err(Failure::input(format!("`{name}` is no name for a guardian"), "use 1 to 40 letters, digits, - and _"));
     }
     let guardian = read_guardian_code(&code).map_err(|error| Failure::from(error).about(text))?;
     Ok(Newcomer { name, guardian })
 }
 
-fn without(named: &[Named], names: &[String]) -> Result<Vec<Named>, Failure> {
-    if let Some(unknown) = names.iter().find(|name| named.iter().all(|known| known.name != **name)) {
-        return Err(Failure::input(format!("you have no guardian `{unknown}`"), "see `commons guardians list`")
-            .coded("guardian-unknown"));
-    }
-    Ok(named.iter().filter(|known| !names.contains(&known.name)).cloned().collect())
+fn without(circle: &Circle, names: &[String]) -> Result<Circle, Failure> {
+    circle.without(names).ok_or_else(|| {
+        let known = |name: &&String| circle.named().iter().any(|known| known.name == **name);
+        let unknown = names.iter().find(|name| !known(name)).map_or("", String::as_str);
+        Failure::input(format!("you have no guardian `{unknown}`"), "see `commons guardians list`").coded("guardian-unknown")
+    })
 }
 
 /// Names the guardians anew: those whom `keep` leaves of the known ones, and the newcomers, each with a share of their own.
@@ -91,7 +77,7 @@ async fn change(
     context: &Context,
     newcomers: Vec<Newcomer>,
     out: &Path,
-    keep: impl FnOnce(&[Named], u8) -> Result<(Vec<Named>, u8), Failure>,
+    keep: impl FnOnce(&Circle, u8) -> Result<(Circle, u8), Failure>,
 ) -> Result<Exit, Failure> {
     let (client, device) = context.member(false)?;
     let key = context.member_key(false)?;
@@ -100,34 +86,32 @@ async fn change(
     let now = client.platform().now();
     let (name, commons) = (client.trace(&device).recovery(), client.commons().digest());
     let before = member.guarded.as_ref().map_or(0, |guarded| guarded.guarding.need_at(now));
-    let (mut named, need) = keep(&read(context, &client, &key)?, before)?;
-    let twice = |newcomer: &Newcomer| named.iter().any(|known| known.name == newcomer.name);
+    let (mut circle, need) = keep(&read(context, &client, &key)?, before)?;
+    let twice = |newcomer: &Newcomer| circle.named().iter().any(|known| known.name == newcomer.name);
     if let Some(twice) = newcomers.iter().find(|newcomer| twice(newcomer)) {
         return Err(Failure::input(format!("you have a guardian `{}` already", twice.name), "choose another name"));
     }
     // Before the nodes hear of them: a share that only they know would be lost.
-    let keys: Vec<[u8; 32]> = newcomers.iter().map(|newcomer| newcomer.guardian).collect();
-    let invitations = invite(&commons, name, &keys, &*random()?)?;
     let mut files = Vec::new();
-    for (newcomer, Invitation { share, text }) in newcomers.into_iter().zip(invitations) {
-        let path = out.join(format!("for-{}.share", newcomer.name));
+    for (name, text) in circle.invite(&commons, name, newcomers, &*random()?)? {
+        let path = out.join(format!("for-{name}.share"));
         hand_out(&text, Some(&path), None)?;
         files.push(path);
-        named.push(Named { name: newcomer.name, guardian: newcomer.guardian, share });
     }
-    let set = SetGuardians { name, need, guardians: named.iter().map(|known| known.share).collect() };
+    let set = circle.set(name, need);
     let spinner = context.out.spinner("Naming guardians on three nodes");
     let proof = client.settle(&device, Question::SetGuardians(set)).await;
     spinner.finish_and_clear();
     let proof = proof?;
-    write_sealed(&context.home.guardians(&context.member, &commons), &key.files(), &types::encode(&named))?;
+    let path = context.home.guardians(&context.member, &commons);
+    write_private(&path, &circle.seal(&key, &*random()?)?).map_err(|error| Failure::write(&path, &error))?;
     let keeping = receipt::keep(context, &client, &proof, None).await?;
     let Outcome::GuardiansSet { version, settled_at } = proof.outcome() else {
         return Err(Failure::input("the nodes decided something else", "ask `commons guardians list`"));
     };
     let more = json!({ "version": version, "need": need, "settled_at": settled_at, "shares": files });
     context.out.answer(&receipt::with(receipt::facts(&proof, &keeping), more), |page| {
-        told(page, &named, need, &files);
+        told(page, circle.named(), need, &files);
         let decided = proof.certificate.decision.decided_at;
         if settled_at > decided {
             page.row("all of it", format!("counts from {} on", words::time(settled_at)));
@@ -153,31 +137,34 @@ fn told(page: &mut Page, named: &[Named], need: u8, files: &[PathBuf]) {
     }
 }
 
-fn read(context: &Context, client: &NativeClient, key: &MemberKey) -> Result<Vec<Named>, Failure> {
+fn read(context: &Context, client: &NativeClient, key: &MemberKey) -> Result<Circle, Failure> {
     let path = context.home.guardians(&context.member, &client.commons().digest());
-    let Some(bytes) = read_sealed(&path, &key.files())? else { return Ok(Vec::new()) };
-    let limit = limits::GUARDIANS * 256;
-    types::decode("list of guardians", &bytes, limit).map_err(|error| Failure::from(error).about(path.display()))
+    let sealed = match read_limited(&path, OWN_BYTES as u64) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::read(&path, &error)),
+    };
+    Circle::open(key, sealed.as_deref()).map_err(|error| Failure::from(error).about(path.display()))
 }
 
 async fn list(context: &Context) -> Result<Exit, Failure> {
     let (client, device) = context.member(false)?;
     let key = context.member_key(false)?;
     let (statements, member) = look(context, &client, &device).await?;
-    let named = read(context, &client, &key)?;
+    let circle = read(context, &client, &key)?;
     let now = client.platform().now();
     let guarded = member.guarded.as_ref();
     let facts = json!({
         "need": guarded.map_or(0, |guarded| guarded.guarding.need_at(now)),
         "version": guarded.map_or(0, |guarded| guarded.guarding.version),
-        "guardians": guarded.map(|g| g.guarding.guardians.iter().map(|one| guardian_facts(&named, one, now)).collect::<Vec<_>>()),
+        "guardians": guarded.map(|g| g.guarding.guardians.iter().map(|one| guardian_facts(&circle, one, now)).collect::<Vec<_>>()),
         "recoveries": guarded.map(recoveries_facts),
     });
-    context.out.answer(&facts, |page| show(page, guarded, &named, now));
+    context.out.answer(&facts, |page| show(page, guarded, &circle, now));
     Ok(conclude(context, &statements, Exit::Yes))
 }
 
-fn show(page: &mut Page, guarded: Option<&GuardedStatement>, named: &[Named], now: UnixSeconds) {
+fn show(page: &mut Page, guarded: Option<&GuardedStatement>, circle: &Circle, now: UnixSeconds) {
     let Some(guarded) = guarded else {
         page.headline(false, "You have no guardians. Who loses this device loses everything.");
         page.line("\nName some with `commons guardians set --need K FILE...`");
@@ -193,7 +180,7 @@ fn show(page: &mut Page, guarded: Option<&GuardedStatement>, named: &[Named], no
         ),
     );
     for guardian in &guarded.guarding.guardians {
-        page.row(&name_of(named, &guardian.key), counts(guardian, now));
+        page.row(&name_of(circle, &guardian.key), counts(guardian, now));
     }
     if let Some((need, from)) = guarded.guarding.next_need.filter(|(_, from)| *from > now) {
         page.row("needed", format!("{need} from {} on", words::time(from)));
@@ -201,9 +188,9 @@ fn show(page: &mut Page, guarded: Option<&GuardedStatement>, named: &[Named], no
     recoveries(page, guarded);
 }
 
-fn name_of(named: &[Named], share: &DeviceKey) -> String {
-    let known = named.iter().find(|known| known.share == *share);
-    known.map_or_else(|| format!("share {}", share.to_hex().get(..8).unwrap_or_default()), |known| known.name.clone())
+fn name_of(circle: &Circle, share: &DeviceKey) -> String {
+    let unknown = || format!("share {}", share.to_hex().get(..8).unwrap_or_default());
+    circle.name_of(share).map_or_else(unknown, str::to_owned)
 }
 
 fn counts(guardian: &Guardian, now: UnixSeconds) -> String {
@@ -215,10 +202,10 @@ fn counts(guardian: &Guardian, now: UnixSeconds) -> String {
     }
 }
 
-fn guardian_facts(named: &[Named], guardian: &Guardian, now: UnixSeconds) -> Value {
+fn guardian_facts(circle: &Circle, guardian: &Guardian, now: UnixSeconds) -> Value {
     let counts = guardian.from <= now && guardian.until.is_none_or(|until| now < until);
     json!({
-        "name": name_of(named, &guardian.key),
+        "name": name_of(circle, &guardian.key),
         "share": guardian.key,
         "counts": counts,
         "from": guardian.from,

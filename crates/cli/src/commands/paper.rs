@@ -3,19 +3,14 @@
 use std::path::Path;
 
 use client::guardian::TEXT_BYTES;
+use client::own::{OWN_BYTES, open_own_within};
 use qrcode::QrCode;
-use types::seal::{self, SealKey};
-use types::{DeviceKey, Digest};
+use types::seal::SealKey;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::home::{read_limited, write_private};
 use crate::sample::read_input;
-
-/// Bytes of a file that is sealed to its owner.
-const SEALED_BYTES: u64 = 64 * 1024;
-/// Purpose of the seal of such a file.
-const FILE: &str = "trust-commons/v1/seal/file";
 
 /// A text that somebody passed on.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
@@ -41,31 +36,20 @@ pub(crate) fn hand_out(text: &str, out: Option<&Path>, qr: Option<&Path>) -> Res
     Ok(())
 }
 
-/// A device's number, to be compared by voice: both sides show the same.
-pub(crate) fn number(device: &DeviceKey) -> String {
-    let Digest([a, b, c, d, e, f, g, h, ..]) = Digest::of("trust-commons/v1/device-number", &[&device.0]);
-    let digits = u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000_000_000;
-    let text = format!("{digits:012}");
-    let (one, rest) = text.split_at(4);
-    let (two, three) = rest.split_at(4);
-    format!("{one} {two} {three}")
-}
-
 /// Reads a file that its owner sealed for themselves; `None` when there is none.
 pub(crate) fn read_sealed(path: &Path, key: &SealKey) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    read_sealed_within(path, key, SEALED_BYTES)
+    read_sealed_within(path, key, OWN_BYTES)
 }
 
 /// The same, of at most `limit` bytes.
-pub(crate) fn read_sealed_within(path: &Path, key: &SealKey, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let bytes = match read_limited(path, limit) {
+pub(crate) fn read_sealed_within(path: &Path, key: &SealKey, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let bytes = match read_limited(path, limit as u64) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::read(path, &error)),
     };
-    let opened = seal::open(key, FILE, &Digest([0; 32]), &bytes);
     let other = |_| Failure::input("this file is damaged, or sealed to another key", "move it away").about(path.display());
-    opened.map(Zeroizing::new).map(Some).map_err(other)
+    open_own_within(key, &bytes, limit).map(Some).map_err(other)
 }
 
 /// Writes a file that only the key's owner reads.
@@ -76,14 +60,7 @@ pub(crate) fn write_sealed(path: &Path, key: &SealKey, plain: &[u8]) -> Result<(
 
 /// Seals to oneself.
 pub(crate) fn seal_own(key: &SealKey, plain: &[u8]) -> Result<Vec<u8>, Failure> {
-    use rand_chacha::rand_core::SeedableRng;
-    let mut rng = rand_chacha::ChaCha20Rng::from_seed(*random()?);
-    Ok(seal::seal(&key.public()?, FILE, &Digest([0; 32]), plain, &mut rng)?)
-}
-
-/// Opens what [`seal_own`] made.
-pub(crate) fn open_own(key: &SealKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    seal::open(key, FILE, &Digest([0; 32]), sealed).ok().map(Zeroizing::new)
+    Ok(client::own::seal_own(key, plain, &*random()?)?)
 }
 
 /// 32 fresh bytes.

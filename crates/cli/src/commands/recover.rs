@@ -1,13 +1,13 @@
 //! `commons recover`: a new device takes the lost one's place; the old one can say no.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use client::guardian::{plead, read_approval};
+use client::circle::{Gathered, Recovering, number};
+use client::guardian::plead;
 use client::native::NativeClient;
 use client::request::{Question, Sample, Template};
 use client::{PartyKey, Platform as _};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use types::message::Outcome;
 use types::recovery::{Approval, GuardedStatement, RecoveryFault, RecoveryState, RecoveryStatement};
@@ -19,21 +19,13 @@ use crate::args::SampleArgs;
 use crate::args::recovery::RecoverCommand;
 use crate::commands::grant::look;
 use crate::commands::guardians::{recoveries, recoveries_facts};
-use crate::commands::paper::{hand_out, number, read_text, write_sealed};
+use crate::commands::paper::{hand_out, read_text, write_sealed};
 use crate::commands::status::worst;
 use crate::commands::{receipt, rules, terms};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::{read_limited, write_private};
 use crate::{sample, words};
-
-/// The recovery to this device.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Recovering {
-    recovery: OperationId,
-    name: RecoveryName,
-}
 
 pub(crate) async fn run(context: &Context, command: RecoverCommand) -> Result<Exit, Failure> {
     match command {
@@ -65,31 +57,21 @@ fn ask(context: &Context, out: Option<PathBuf>, qr: Option<PathBuf>) -> Result<E
     Ok(Exit::Yes)
 }
 
-/// The approvals, all for this device and of one member.
-fn approvals(
+/// The approvals, all for this device and of one member, each with the file it came from.
+fn approvals<'f>(
     context: &Context,
     client: &NativeClient,
     device: &SigningKey,
-    files: &[PathBuf],
-) -> Result<(RecoveryName, Vec<Signed<Approval>>), Failure> {
-    let (commons, own, now) = (client.commons().digest(), public_key(device), client.platform().now());
-    let mut all: Vec<Signed<Approval>> = Vec::new();
-    for path in files {
-        let approval = read_approval(&commons, &own, now, &read_text(path)?)
-            .map_err(|error| Failure::from(error).about(path.display()))?;
-        if let Some(first) = all.first().filter(|first| first.message.name != approval.message.name) {
-            let _ = first;
-            return Err(Failure::input("this approval is for another person than the first one", "leave it out")
-                .about(path.display()));
-        }
-        if all.iter().any(|known| known.message.by == approval.message.by) {
-            context.out.note(&format!("{}: another approval by the same guardian; it counts once.", path.display()));
-            continue;
-        }
-        all.push(approval);
+    files: &'f [PathBuf],
+) -> Result<(RecoveryName, Vec<(&'f Path, Signed<Approval>)>), Failure> {
+    let texts = files.iter().map(|path| read_text(path)).collect::<Result<Vec<_>, _>>()?;
+    let at = |place: usize| files.get(place).map_or(Path::new(""), PathBuf::as_path);
+    let gathered = Gathered::of(&client.commons().digest(), &public_key(device), client.platform().now(), &texts)
+        .map_err(|(place, error)| Failure::from(error).about(at(place).display()))?;
+    for place in gathered.repeated {
+        context.out.note(&format!("{}: another approval by the same guardian; it counts once.", at(place).display()));
     }
-    let name = all.first().map(|first| first.message.name);
-    name.map(|name| (name, all)).ok_or_else(|| Failure::input("there is no approval", "name files with --approval"))
+    Ok((gathered.name, gathered.approvals.into_iter().map(|(place, approval)| (at(place), approval)).collect()))
 }
 
 async fn start(
@@ -104,11 +86,11 @@ async fn start(
     let station = station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
     let (client, device) = context.member(true)?;
     rules::heed(context, &client).await?;
-    let (name, approvals) = approvals(context, &client, &device, files)?;
+    let (name, found) = approvals(context, &client, &device, files)?;
     let guarded = ask_nodes(&client, &device, name).await?;
     let now = client.platform().now();
     // What the nodes would name by its place is named here by its file, and costs no attempt.
-    for (path, approval) in files.iter().zip(&approvals) {
+    for (path, approval) in &found {
         if !guarded.guarding.counting(now).any(|key| *key == approval.message.by) {
             let what = "this approval is not by a guardian who counts: made up, or replaced since";
             return Err(Failure::input(what, "leave it out, and ask another guardian")
@@ -117,6 +99,7 @@ async fn start(
         }
     }
 
+    let (named, approvals): (Vec<&Path>, Vec<_>) = found.into_iter().unzip();
     let values = sample.as_ref().map(|sample| Zeroizing::new(sample.template.input_values()));
     let template =
         sample.as_ref().zip(values.as_ref()).map(|(sample, values)| Template { profile: &sample.profile, values });
@@ -140,7 +123,7 @@ async fn start(
             json!({ "recovery": recovery, "opens_at": opens_at, "can_veto": can_veto })
         }
         Outcome::RecoveryRefused { fault } => {
-            json!({ "fault": fault.code(), "approval": fault.approval().and_then(|n| files.get(usize::from(n))) })
+            json!({ "fault": fault.code(), "approval": fault.approval().and_then(|n| named.get(usize::from(n))) })
         }
         _ => json!({}),
     };

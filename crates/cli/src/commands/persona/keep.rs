@@ -2,12 +2,11 @@
 
 use client::native::NativeClient;
 use client::personas::{Bound, bound};
-use client::wallet::{PersonaAct, Renewal, WALLET_BYTES, Wallet};
+use client::wallet::{PersonaAct, WALLET_BYTES, Wallet};
 use client::{MemberKey, Platform as _, Proof};
 use credential::{Fresh, MemberSecret};
 use ed25519_dalek::SigningKey;
 use types::Digest;
-use types::message::Outcome;
 use types::persona::Claim;
 use types::sign::Signed;
 use zeroize::Zeroizing;
@@ -123,39 +122,24 @@ async fn bind(
     device: &SigningKey,
     purse: &mut Purse,
 ) -> Result<Option<(Proof, receipt::Keeping)>, Failure> {
-    let secret = purse.wallet.secret()?;
-    let own = secret.commitment().digest();
-    let spinner = context.out.spinner("Asking three nodes");
-    let statements = client.status(device).await;
+    let spinner = context.out.spinner("Binding your membership to one secret, in shares of three nodes");
+    let decided = client.bind_wallet(device, &mut purse.wallet).await;
     spinner.finish_and_clear();
-    let decided = match bound(&statements?)? {
-        Bound::NoMember => {
-            return Err(Failure {
-                exit: Exit::No,
-                code: "not-a-member".to_owned(),
-                what: "the nodes know no member with this key".to_owned(),
-                hint: "enrol first with `commons enrol`".to_owned(),
-            });
-        }
-        Bound::To(commitment) if commitment == own => None,
-        Bound::To(_) => {
+    let decided = decided.map_err(|error| match error {
+        client::Error::NotAMember => Failure {
+            exit: Exit::No,
+            code: "not-a-member".to_owned(),
+            what: "the nodes know no member with this key".to_owned(),
+            hint: "enrol first with `commons enrol`".to_owned(),
+        },
+        client::Error::BoundElsewhere => {
             let what = "this membership is bound to a secret that is not on this machine";
             let hint =
                 "bring the wallet from the machine where your personas are, or recover it; there is never a second secret";
-            return Err(Failure::input(what, hint).coded("already-bound"));
+            Failure::input(what, hint).coded("already-bound")
         }
-        Bound::No => {
-            let spinner = context.out.spinner("Binding your membership to one secret, in shares of three nodes");
-            let proof = client.bind(device, &secret).await;
-            spinner.finish_and_clear();
-            let proof = proof?;
-            if proof.outcome() != (Outcome::Bound { commitment: own }) {
-                return Err(Failure::input("the nodes decided something else than a binding", "ask the operators"));
-            }
-            Some(proof)
-        }
-    };
-    purse.wallet.set_bound();
+        other => other.into(),
+    })?;
     purse.save(context)?;
     match decided {
         None => Ok(None),
@@ -174,11 +158,7 @@ pub(crate) async fn renew(
     device: &SigningKey,
     purse: &mut Purse,
 ) -> Result<Option<usize>, Failure> {
-    let (epochs, now) = (client.commons().roster().epochs, client.platform().now());
-    if purse.wallet.renewal(&epochs, now) == Renewal::None {
-        return Ok(None);
-    }
-    let claims = purse.wallet.claims(now);
+    let claims = purse.wallet.claims(client.platform().now());
     match renew_with(context, client, device, purse, &claims).await {
         Err(failure) if failure.code.starts_with("claim-") => {
             context.out.warn(&format!("{}: your credentials say nothing that is vouched for", failure.what));
@@ -196,19 +176,15 @@ pub(crate) async fn renew_with(
     purse: &mut Purse,
     claims: &[Signed<Claim>],
 ) -> Result<Option<usize>, Failure> {
-    let (epochs, now) = (client.commons().roster().epochs, client.platform().now());
-    let Renewal::Fetch(epoch) = purse.wallet.renewal(&epochs, now) else { return Ok(None) };
-    let secret = purse.wallet.secret()?;
     let spinner = context.out.spinner("Fetching credentials from three nodes");
-    let collected = client.collect(device, &secret, epoch, claims).await;
+    let collected = client.renew_wallet_with(device, &mut purse.wallet, claims).await;
     spinner.finish_and_clear();
-    let collected = collected?;
+    let Some(collected) = collected? else { return Ok(None) };
     for (_, error) in &collected.missing {
         if matches!(error, client::Error::Misbehaved { .. }) {
             context.out.warn(&error.to_string());
         }
     }
-    purse.wallet.keep(&collected.credentials, &epochs, now, u64::from_le_bytes(random()?));
     purse.save(context)?;
     Ok(Some(collected.credentials.len()))
 }

@@ -1,7 +1,6 @@
 //! `commons persona prove`: a presentation for one challenge. Asks no node.
 
-use client::wallet::PersonaAct;
-use credential::{Challenge, Envelope as _, Issuers, present};
+use credential::{Challenge, Envelope as _, Issuers};
 use serde_json::json;
 
 use super::keep::{Purse, fresh};
@@ -33,20 +32,11 @@ pub(super) fn run(context: &Context, args: Prove) -> Result<Exit, Failure> {
         }
     }
     let issuers = Issuers::of(&roster).map_err(verifier::refused)?;
-    let (secret, credentials) = (purse.wallet.secret()?, purse.wallet.credentials());
-    let made = present(&secret, &credentials, &issuers, &kept.context, &challenge, &args.to, at, fresh()?);
-    let presentation = match made {
-        Ok(presentation) => presentation,
-        Err(error) => {
-            // The owner sees later that somebody tried.
-            purse.wallet.note(&kept.pseudonym, at, PersonaAct::Refused { why: error.to_string() });
-            purse.save(context)?;
-            return Err(stale(&error).unwrap_or_else(|| verifier::refused(error)));
-        }
-    };
-    let disclosed = verifier::disclosed(&kept.context, &credentials);
-    purse.wallet.note(&kept.pseudonym, at, PersonaAct::Shown { disclosed: disclosed.clone() });
+    let made = purse.wallet.show(&kept.pseudonym, &issuers, &challenge, &args.to, at, fresh()?);
+    // Kept before it leaves: the owner sees later what was shown, and that somebody tried.
     purse.save(context)?;
+    let presentation = made.map_err(not_shown)?;
+    let disclosed = purse.wallet.discloses(&kept.context);
     let text = presentation.to_json();
     let list: serde_json::Map<String, serde_json::Value> =
         disclosed.iter().map(|(attribute, value)| (attribute.name().to_owned(), json!(value))).collect();
@@ -66,6 +56,15 @@ pub(super) fn run(context: &Context, args: Prove) -> Result<Exit, Failure> {
 
 pub(super) fn given_up() -> Failure {
     Failure::input("you gave this persona up", "there is no other of yours in this context").coded("persona-retired")
+}
+
+/// Why a persona was not shown.
+pub(super) fn not_shown(error: client::Error) -> Failure {
+    match error {
+        client::Error::Retired => given_up(),
+        client::Error::Persona(error) => stale(&error).unwrap_or_else(|| verifier::refused(error)),
+        other => other.into(),
+    }
 }
 
 /// Credentials that are too old are renewed at another moment than that of a presentation.

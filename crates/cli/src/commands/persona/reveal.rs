@@ -1,10 +1,8 @@
 //! `commons persona reveal` and `check-reveal`: two personas are one person, said to all, or to one who can convince nobody else.
 
-use client::wallet::PersonaAct;
+use client::showing::{REVEAL_FILE_BYTES, RevealFile, RevealKeyFile, Revealed};
 use credential::glyph::Glyph;
-use credential::reveal::{Reveal, RevealKey, RevealPublicKey, Side};
-use credential::{Context as Place, Envelope as _, Persona, Pseudonym};
-use serde::{Deserialize, Serialize};
+use credential::reveal::{RevealKey, RevealPublicKey};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -16,34 +14,6 @@ use crate::commands::verifier::{now, read_text, refused, write_or_print};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::home::{read_limited, write_new_private};
-
-/// Bytes of a file with a reveal in it.
-const FILE_BYTES: usize = 64 * 1024;
-
-/// A reveal as a file: with the contexts, so that the other side sees who is said to be whom.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    one: Named,
-    other: Named,
-    nonce: String,
-    reveal: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    context: Place,
-    pseudonym: Pseudonym,
-}
-
-/// A verifier's public key as a file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    name: String,
-    reveal_key: String,
-}
 
 pub(super) fn run(context: &Context, args: RevealArgs) -> Result<Exit, Failure> {
     let at = now();
@@ -67,19 +37,13 @@ pub(super) fn run(context: &Context, args: RevealArgs) -> Result<Exit, Failure> 
         }
     }
     let nonce = nonce(args.nonce.as_deref())?;
-    let secret = purse.wallet.secret()?;
-    let personas = (Persona::new(&secret, &one.context), Persona::new(&secret, &other.context));
-    let reveal = match &to {
-        None => Reveal::to_all(&personas.0, &personas.1, nonce, fresh()?),
-        Some((_, key)) => Reveal::to_one(key, &personas.0, &personas.1, nonce, fresh()?).map_err(refused)?,
-    };
-    let to_one = to.is_some();
-    purse.wallet.note(&one.pseudonym, at, PersonaAct::Revealed { other: other.pseudonym, to_one });
-    purse.wallet.note(&other.pseudonym, at, PersonaAct::Revealed { other: one.pseudonym, to_one });
+    let (pair, key) = ((&one.pseudonym, &other.pseudonym), to.as_ref().map(|(_, key)| key));
+    let file = purse.wallet.reveal(pair, key, nonce, at, fresh()?).map_err(|error| match error {
+        client::Error::Persona(error) => refused(error),
+        other => other.into(),
+    })?;
     purse.save(context)?;
-    let side = |kept: &client::wallet::Kept| Named { context: kept.context.clone(), pseudonym: kept.pseudonym };
-    let file = File { one: side(&one), other: side(&other), nonce: hex(&nonce), reveal: reveal.to_json() };
-    let text = json(&file)?;
+    let (text, to_one) = (file.to_json(), to.is_some());
     let facts =
         json!({ "one": one.pseudonym, "other": other.pseudonym, "to_one": to_one, "reveal": text, "file": args.out.file });
     let headline = match to_one {
@@ -91,16 +55,15 @@ pub(super) fn run(context: &Context, args: RevealArgs) -> Result<Exit, Failure> 
 }
 
 pub(super) fn check(context: &Context, args: &CheckReveal) -> Result<Exit, Failure> {
-    let text = read_text(&args.reveal, FILE_BYTES)?;
-    let file: File = serde_json::from_str(&text)
+    let file = RevealFile::from_json(&read_text(&args.reveal, REVEAL_FILE_BYTES)?)
         .map_err(|_| Failure::input("this is no reveal", "ask for the file that `commons persona reveal` wrote"))?;
     let key = args.key.as_deref().map(|name| own_key(context, name)).transpose()?;
     let asked = nonce(args.nonce.as_deref())?;
-    let reveal = Reveal::from_json(&file.reveal).map_err(refused)?;
-    let side = |named: &Named| Side::new(&named.context, named.pseudonym);
-    let public = key.as_ref().map(RevealKey::public);
-    let shown = reveal.verify(&side(&file.one), &side(&file.other), &asked, public.as_ref());
-    let who = |named: &Named| json!({ "context": named.context.id(), "verifier": named.context.verifier(), "pseudonym": named.pseudonym });
+    let shown = match file.check(&asked, key.as_ref()) {
+        Err(client::Error::Persona(error)) if !matches!(error, credential::Error::Reveal) => return Err(refused(error)),
+        shown => shown,
+    };
+    let who = |named: &Revealed| json!({ "context": named.context.id(), "verifier": named.context.verifier(), "pseudonym": named.pseudonym });
     let facts = json!({ "one_person": shown.is_ok(), "one": who(&file.one), "other": who(&file.other), "to_me_alone": key.is_some() });
     context.out.answer(&facts, |page| {
         match &shown {
@@ -132,16 +95,11 @@ pub(crate) fn key(context: &Context, args: &RevealKeyArgs) -> Result<Exit, Failu
         write_new_private(&path, text.as_bytes()).map_err(|error| Failure::write(&path, &error))?;
     }
     let public = own_key(context, &args.name)?.public();
-    let file = KeyFile { name: args.name.clone(), reveal_key: types::api::to_base64(&types::encode(&public)) };
-    let text = json(&file)?;
-    let facts = json!({ "name": args.name, "reveal_key": file.reveal_key, "file": args.out.file });
-    write_or_print(
-        context,
-        args.out.file.as_deref(),
-        &text,
-        &facts,
-        "Your public key for reveals that are made to you alone.",
-    )?;
+    let file = RevealKeyFile::new(&args.name, &public);
+    let text = file.to_json();
+    let facts = json!({ "name": args.name, "reveal_key": file.key(), "file": args.out.file });
+    let headline = "Your public key for reveals that are made to you alone.";
+    write_or_print(context, args.out.file.as_deref(), &text, &facts, headline)?;
     Ok(Exit::Yes)
 }
 
@@ -158,12 +116,12 @@ fn own_key(context: &Context, name: &str) -> Result<RevealKey, Failure> {
 fn read_key(source: &str) -> Result<(String, RevealPublicKey), Failure> {
     let wrong =
         || Failure::input("this is no public key for reveals", "ask for what `commons context reveal-key` shows there");
-    let file: KeyFile = serde_json::from_str(&read_text(source, FILE_BYTES)?).map_err(|_| wrong())?;
-    let bytes = types::api::from_base64("reveal key", &file.reveal_key)?;
-    let key: RevealPublicKey = types::decode("reveal key", &bytes, 256)?;
-    key.check().map_err(refused)?;
-    types::PartyId::new(&file.name)?;
-    Ok((file.name, key))
+    match RevealKeyFile::read(&read_text(source, REVEAL_FILE_BYTES)?) {
+        Ok((file, key)) => Ok((file.name, key)),
+        Err(client::Error::BadFile { .. }) => Err(wrong()),
+        Err(client::Error::Persona(error)) => Err(refused(error)),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The other side's question, or zeros for a standing statement.
@@ -173,8 +131,4 @@ fn nonce(text: Option<&str>) -> Result<[u8; 32], Failure> {
 
 fn hex(bytes: &[u8; 32]) -> String {
     types::Digest(*bytes).to_hex()
-}
-
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map_err(|_| Failure::input("this cannot be written as JSON", "report this"))
 }

@@ -3,11 +3,11 @@
 
 use client::wallet::PersonaAct;
 use client::web::Web;
-use credential::{Issuers, Persona, ProofRequest, Pseudonym, present};
+use credential::{Issuers, Persona, ProofRequest, Pseudonym};
 use serde_json::Value;
 
 use super::keep::{Purse, fresh};
-use super::prove::{given_up, stale};
+use super::prove::{given_up, not_shown, stale};
 use crate::commands::verifier::{self, now};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -56,15 +56,10 @@ pub(crate) async fn answer(
         }
     }
     let issuers = Issuers::of(&roster).map_err(verifier::refused)?;
-    let challenge = &asked.request.challenge;
-    let presentation = match present(&secret, &credentials, &issuers, place, challenge, audience, at, fresh()?) {
-        Ok(presentation) => presentation,
-        Err(error) => return Err(refuse(context, purse, &pseudonym, error)?),
-    };
+    let made = purse.wallet.show(&pseudonym, &issuers, &asked.request.challenge, audience, at, fresh()?);
     // Kept before it is sent: what was shown is known here even if the answer is lost.
-    let disclosed = verifier::disclosed(place, &credentials);
-    purse.wallet.note(&pseudonym, at, PersonaAct::Shown { disclosed });
     purse.save(context)?;
+    let presentation = made.map_err(not_shown)?;
     match web.answer(asked.request, &presentation).await {
         Ok(reply) => {
             hear(context, purse, &pseudonym, &reply)?;

@@ -193,12 +193,6 @@ pub(crate) fn learns(place: &Place, credentials: Option<&[Credential]>) -> Strin
     all.join(", ")
 }
 
-/// What a presentation in this context discloses.
-pub(crate) fn disclosed(place: &Place, credentials: &[Credential]) -> Vec<(Attribute, String)> {
-    let value = |attribute| credentials.first().map_or("", |credential| credential.attributes().value(attribute)).to_owned();
-    place.demands().iter().map(|demand| (demand.attribute, value(demand.attribute))).collect()
-}
-
 /// A context in plain words.
 pub(crate) fn rows(page: &mut Page, place: &Place) {
     page.row("context", place.id());

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 
 /// Bytes of the file: a thousand credentials, sealed.
-const FILE_BYTES: u64 = 5 * 1024 * 1024;
+const FILE_BYTES: usize = 5 * 1024 * 1024;
 
 /// Credentials for wallets, of one member in one commons.
 pub(crate) struct Cards {

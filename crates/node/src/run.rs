@@ -20,7 +20,7 @@ use types::{Epochs, NodeId};
 use crate::Error;
 use crate::app::{self, App};
 use crate::config::NodeConfig;
-use crate::http::{self, Api, HttpCourier, Page, Server};
+use crate::http::{self, Api, HttpCourier, Page, Server, Streams};
 use crate::identity::{self, Card, Facts, Identity};
 use crate::link::EVENT_QUEUE;
 use crate::metrics::Metrics;
@@ -39,6 +39,7 @@ pub struct Node {
     peers: Arc<Peers>,
     server: Server,
     page_server: Option<Server>,
+    streams: Streams,
     page_address: Option<SocketAddr>,
     tidying: (CancellationToken, JoinHandle<()>),
 }
@@ -109,7 +110,7 @@ impl Node {
         let api = Api::new(app.clone(), Arc::clone(&peers), metrics, Page::open(&config.page, &roster)?, &config.http);
         let stop = CancellationToken::new();
         let tidying = (stop.clone(), tokio::spawn(tidy(Arc::clone(&api), stop)));
-        let secure = tls.is_some();
+        let (secure, streams) = (tls.is_some(), api.streams.clone());
         let router = http::router(api);
         let page_address = page.as_ref().and_then(|listener| listener.local_addr().ok());
         let page_server = page.map(|listener| Server::start(listener, None, router.clone(), &config.http));
@@ -131,7 +132,7 @@ impl Node {
         if roster.throw_away {
             tracing::warn!("this commons has throw-away keys and all nodes in one place: for trying out only");
         }
-        Ok(Self { id, http_address, peer_address, app, peers, server, page_server, page_address, tidying })
+        Ok(Self { id, http_address, peer_address, app, peers, server, page_server, streams, page_address, tidying })
     }
 
     /// Which node.
@@ -178,6 +179,8 @@ impl Node {
         let (stop, tidying) = self.tidying;
         stop.cancel();
         let _ = tidying.await;
+        // Nobody waits for who only listens.
+        self.streams.close();
         if let Some(page) = self.page_server {
             page.stop().await;
         }

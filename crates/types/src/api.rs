@@ -23,6 +23,7 @@
 //! | `POST /v1/refresh` (operators) | [`RequestBody`] | [`DecisionBody`] |
 //! | `GET /v1/charter` | - | [`CharterBody`] |
 //! | `GET /v1/log` | - | [`LogBody`] |
+//! | `GET /v1/log/events` | - | server-sent events, each [`LogEvent`] |
 //! | `GET /v1/commons` | - | [`CommonsBody`] |
 //! | `GET /v1/page` | - | [`PageBody`] |
 //! | `GET /v1/openapi.json`, `/healthz`, `/readyz`, `/metrics` | - | |
@@ -169,6 +170,16 @@ pub struct LogBody {
     pub cosigned_size: u64,
     /// The other two nodes, then the witnesses of the operator's choice.
     pub witnesses: Vec<LogWitnessBody>,
+}
+
+/// A node's log has moved on. Unsigned, as all figures: who hears it fetches the checkpoint and checks that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogEvent {
+    /// Size of the checkpoint that `GET /log/checkpoint` serves.
+    pub published_size: u64,
+    /// Largest size that both other nodes have cosigned since this node started.
+    pub cosigned_size: u64,
 }
 
 /// A witness of a node's log.

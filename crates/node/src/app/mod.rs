@@ -298,6 +298,11 @@ impl App {
         core.publication.body(core.config.witnesses.iter().filter(|witness| witness.node.is_some()).count())
     }
 
+    /// Changes whenever another checkpoint is served, or the same with more cosignatures.
+    pub fn log_news(&self) -> tokio::sync::watch::Receiver<(u64, usize)> {
+        self.0.core.publication.news()
+    }
+
     /// The newest published checkpoint with its cosignatures; absent before the first entry.
     pub fn checkpoint(&self) -> Option<Arc<str>> {
         self.0.core.publication.checkpoint()

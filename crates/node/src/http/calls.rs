@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 use super::problem::Failure;
-use super::{Api, log, openapi, page};
+use super::{Api, live, log, openapi, page};
 use crate::Error;
 
 /// How long a body may take to arrive.
@@ -58,6 +58,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(charter))
         .routes(routes!(commons))
         .merge(log::router())
+        .merge(live::router())
         .merge(page::router())
         .routes(routes!(openapi_json))
         .routes(routes!(healthz))
@@ -104,6 +105,7 @@ pub(super) fn known(path: &str) -> &'static str {
         "/v1/page",
         "/",
         "/v1/log",
+        "/v1/log/events",
         "/log/checkpoint",
         TILES,
         "/add-checkpoint",

@@ -8,6 +8,7 @@
 mod calls;
 mod courier;
 mod limits;
+mod live;
 mod log;
 mod openapi;
 mod page;
@@ -34,6 +35,7 @@ use limits::RateLimits;
 use problem::{Code, Failure};
 
 pub(crate) use courier::HttpCourier;
+pub(crate) use live::Streams;
 pub use openapi::document;
 pub(crate) use page::Page;
 pub(crate) use server::{Server, listen, tls};
@@ -44,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) peers: Arc<Peers>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) page: Page,
+    pub(crate) streams: live::Streams,
     limits: RateLimits,
     in_progress: Semaphore,
     forwarded_for: bool,
@@ -54,7 +57,8 @@ impl Api {
     pub(crate) fn new(app: App, peers: Arc<Peers>, metrics: Arc<Metrics>, page: Page, config: &HttpConfig) -> Arc<Self> {
         let in_progress = Semaphore::new(config.concurrent_requests as usize);
         let (limits, forwarded_for, timeout) = (RateLimits::new(config), config.forwarded_for, config.request_timeout());
-        Arc::new(Self { app, peers, metrics, page, limits, in_progress, forwarded_for, timeout })
+        let streams = live::Streams::new(config.connections);
+        Arc::new(Self { app, peers, metrics, page, streams, limits, in_progress, forwarded_for, timeout })
     }
 
     /// Housekeeping, now and then.

@@ -19,6 +19,8 @@ pub(in crate::app) struct Publication {
     pub(in crate::app) committed: Notify,
     /// Entries that the files cover.
     size: watch::Sender<u64>,
+    /// What is served under `GET /log/checkpoint`: its size, and how many have signed it.
+    served: watch::Sender<(u64, usize)>,
     held: AtomicBool,
     state: Mutex<State>,
 }
@@ -76,6 +78,7 @@ impl Publication {
         Self {
             committed: Notify::new(),
             size: watch::Sender::new(0),
+            served: watch::Sender::new((0, 0)),
             held: AtomicBool::new(false),
             state: Mutex::new(state),
         }
@@ -150,11 +153,22 @@ impl Publication {
     }
 
     pub(super) fn publish(&self, size: u64, note: &SignedCheckpoint, now: UnixSeconds) {
-        let mut state = self.state();
-        if size >= state.published_size {
+        {
+            let mut state = self.state();
+            if size < state.published_size {
+                return;
+            }
             (state.published_size, state.published_at) = (size, now);
             state.published = Some(note.to_string().into());
         }
+        // A renewed signature under the same checkpoint is no news.
+        let served = (size, note.note().signatures().len());
+        self.served.send_if_modified(|before| std::mem::replace(before, served) != served);
+    }
+
+    /// Tells of every change of what is served.
+    pub(in crate::app) fn news(&self) -> watch::Receiver<(u64, usize)> {
+        self.served.subscribe()
     }
 
     /// The checkpoint to serve; absent before the first entry.

@@ -12,6 +12,7 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use biometric::accuracy::DetPoint;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -117,6 +118,7 @@ fn facts(evaluation: &Evaluation) -> Value {
             "fnmr": [measures.fnmr.low, measures.fnmr.high],
             "fnmr_at_fmr_1e-3": at_3.map(|rate| [rate.low, rate.high]),
         },
+        "det": curve(&measures.det),
         "private_plaintext_differences": decided.differences,
         "pairs_decided_on_shares": decided.pairs,
         "comparisons_on_shares": decided.comparisons,
@@ -130,6 +132,26 @@ fn facts(evaluation: &Evaluation) -> Value {
         "seconds_on_shares": decided.seconds_private,
         "threads": evaluation.threads,
     })
+}
+
+/// The DET curve with as many points as an eye can tell apart on logarithmic axes: `[FMR, FNMR]`, and the profile's own threshold marked.
+fn curve(det: &[DetPoint]) -> Vec<Value> {
+    const STEP: f64 = 0.04;
+    let place = |point: &DetPoint| [point.fmr, point.fnmr].map(|rate| rate.max(1e-9).log10());
+    let mut last: Option<[f64; 2]> = None;
+    let mut seen = |point: &&DetPoint| {
+        let here = place(point);
+        let far = last.is_none_or(|last| here.iter().zip(last).any(|(here, last)| (here - last).abs() >= STEP));
+        if far {
+            last = Some(here);
+        }
+        far || point.score == 0
+    };
+    let both = det.iter().filter(|point| point.fmr > 0.0 && point.fnmr > 0.0);
+    let rounded = |rate: f64| (rate * 1e9).round() / 1e9;
+    both.filter(&mut seen)
+        .map(|point| json!({ "score": point.score, "fmr": rounded(point.fmr), "fnmr": rounded(point.fnmr) }))
+        .collect()
 }
 
 fn summary(page: &mut Page, evaluation: &Evaluation) {
@@ -201,7 +223,22 @@ fn plain_percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{percent, plain_percent};
+    use super::{DetPoint, curve, percent, plain_percent};
+
+    #[test]
+    fn a_curve_keeps_its_shape_and_its_operating_point_in_few_points() {
+        let det: Vec<DetPoint> = (-5000..5000)
+            .map(|score| {
+                let x = f64::from(score) / 1000.0;
+                DetPoint { score, fmr: 10f64.powf(-3.0 - x), fnmr: 10f64.powf(-3.0 + x) }
+            })
+            .collect();
+        let points = curve(&det);
+        assert!((100..300).contains(&points.len()), "{}", points.len());
+        assert!(points.iter().any(|point| point["score"] == 0));
+        assert_eq!(points[0]["fmr"], 100.0);
+        assert!(curve(&[DetPoint { score: 1, fmr: 0.0, fnmr: 0.5 }]).is_empty(), "no logarithm of nothing");
+    }
 
     #[test]
     fn percentages_have_three_figures() {

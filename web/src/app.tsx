@@ -8,10 +8,13 @@ import { t } from "./strings/i18n";
 import { Accuracy } from "./pages/accuracy";
 import { Nodes, Rules } from "./pages/commons";
 import { Enrol } from "./pages/enrol";
+import { Guardians } from "./pages/guardians";
 import { Home } from "./pages/home";
 import { Keys } from "./pages/keys";
 import { Ledger } from "./pages/ledger";
 import { Log } from "./pages/log";
+import { Personas } from "./pages/personas";
+import { Recover } from "./pages/recover";
 import { Requests } from "./pages/requests";
 import { Inspect, Withdraw } from "./pages/self";
 import { Shield, ShieldButton } from "./pages/shield";
@@ -20,11 +23,11 @@ import { Verify } from "./pages/verify";
 import { Mark, Notice, Page, Told, Working } from "./ui/basics";
 import { Gate } from "./ui/gate";
 
-const MEMBER = ["home", "requests", "ledger", "keys"] as const;
+const MEMBER = ["home", "requests", "ledger", "personas", "guardians", "keys"] as const;
 const COMMONS = ["tour", "rules", "nodes", "log", "accuracy"] as const;
 
-const OPEN: Record<string, ComponentType> = { home: Home, enrol: Enrol, keys: Keys, shield: Shield, rules: Rules, nodes: Nodes, log: Log, accuracy: Accuracy, tour: Tour };
-const GATED: Record<string, ComponentType> = { verify: Verify, requests: Requests, ledger: Ledger, inspect: Inspect, withdraw: Withdraw, unlock: Home };
+const OPEN: Record<string, ComponentType> = { home: Home, enrol: Enrol, keys: Keys, shield: Shield, rules: Rules, nodes: Nodes, log: Log, accuracy: Accuracy, tour: Tour, recover: Recover };
+const GATED: Record<string, ComponentType> = { verify: Verify, requests: Requests, ledger: Ledger, inspect: Inspect, withdraw: Withdraw, personas: Personas, guardians: Guardians, unlock: Home };
 
 const menuOpen = signal(false);
 

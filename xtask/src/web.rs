@@ -44,7 +44,8 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// The page's tests, in Chromium with a fake camera. They need npm and Chromium: where these cannot be had, an error says so.
-pub(crate) fn test() -> Result<()> {
+/// `part`: only tests whose name, or whose area's, holds it, and those on which they stand.
+pub(crate) fn test(part: Option<&str>) -> Result<()> {
     let chromium = chromium()?;
     let assets = assets::ensure(&assets::ASSETS)?;
     build()?;
@@ -55,6 +56,7 @@ pub(crate) fn test() -> Result<()> {
     run_through(
         Command::new("node")
             .arg("test/run.mjs")
+            .args(part)
             .current_dir(root().join("web"))
             .env("COMMONS", target.join("release/commons"))
             .env("COMMONS_TEMPLATES", target.join("release/examples/templates"))

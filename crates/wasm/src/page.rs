@@ -1,6 +1,10 @@
 //! The bindings: one class, `Commons`, that the page's worker holds.
 //!
-//! Every method takes and gives plain values: strings, bytes, and JSON as text. An error is thrown as JSON text too (`trouble`).
+//! Every method takes and gives plain values: strings, bytes, and JSON as text. An error is thrown as JSON text too (`trouble`). Here: the key,
+//! the sample, decisions, receipts and logs, the tour. Beside it: personas, guardians and recovery.
+
+mod personas;
+mod recovery;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -112,6 +116,16 @@ impl Commons {
         let key = MemberKey::open(file, passphrase.as_bytes()).map_err(fail)?;
         self.key.replace(Some(key));
         Ok(text(&self.device_id()?))
+    }
+    /// The open key under a secret that a passkey gives: 32 bytes that nobody can guess, so that one guess need cost nothing.
+    pub fn seal_key_for_passkey(&self, secret: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let secret = passkey(secret)?;
+        let key = self.member_key()?;
+        key.seal(secret.as_bytes(), Cost { memory_kib: 64, passes: 1, lanes: 1 }, &random().map_err(fail)?).map_err(fail)
+    }
+    /// Opens what [`Self::seal_key_for_passkey`] made.
+    pub fn open_key_with_passkey(&self, file: &[u8], secret: &[u8]) -> Told {
+        self.open_key(file, &passkey(secret)?)
     }
     /// Another passphrase for the open key.
     pub fn seal_key(&self, passphrase: &str) -> Result<Vec<u8>, JsValue> {
@@ -369,6 +383,10 @@ impl Commons {
         Ok(key.as_ref().ok_or_else(locked)?.device(&self.client.commons().digest()))
     }
 
+    fn member_key(&self) -> Result<MemberKey, JsValue> {
+        self.key.borrow().clone().ok_or_else(locked)
+    }
+
     fn capturer(&self) -> Result<(ProfileId, Rc<Capturer>), JsValue> {
         self.capturer
             .borrow()
@@ -426,6 +444,12 @@ impl Commons {
         }
         Ok(view::decision(proof, &kept, unproven.as_ref()))
     }
+}
+
+/// What a passkey gave, as the key file takes it.
+fn passkey(secret: &[u8]) -> Result<Zeroizing<String>, JsValue> {
+    let short = || thrown(&trouble::own("input", "a passkey gives 32 bytes"));
+    if secret.len() == 32 { Ok(Zeroizing::new(to_base64(secret))) } else { Err(short()) }
 }
 
 /// The decision that a receipt is of.

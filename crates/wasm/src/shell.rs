@@ -1,15 +1,17 @@
-//! The browser as transport and platform: the worker's own functions, found at `globalThis.commonsShell`.
+//! The browser as transport, platform and disk: the worker's own functions, found at `globalThis.commonsShell`.
 
 use std::time::Duration;
 
 use client::platform::Pending;
 use client::transport::{ANSWER_BODY_BYTES, Answer, Call, Silence};
 use client::{Error, Platform, Transport};
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Array, Promise, Reflect, Uint8Array};
 use types::{NodeId, UnixSeconds};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
+
+use crate::trouble;
 
 #[wasm_bindgen]
 extern "C" {
@@ -18,6 +20,17 @@ extern "C" {
     fn shell_call(node: u8, path: &str, body: Option<Vec<u8>>, most: u32) -> Promise;
     #[wasm_bindgen(js_namespace = ["globalThis", "commonsShell"], js_name = sleep)]
     fn shell_sleep(milliseconds: u32) -> Promise;
+    /// What is kept in this browser under a name, as `Uint8Array`; `undefined` where nothing is.
+    #[wasm_bindgen(js_namespace = ["globalThis", "commonsShell"], js_name = read)]
+    fn shell_read(name: &str) -> Promise;
+    /// Everything whose name begins so, as an array of `Uint8Array`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "commonsShell"], js_name = list)]
+    fn shell_list(begin: &str) -> Promise;
+    /// Resolves when it lies on the disk.
+    #[wasm_bindgen(js_namespace = ["globalThis", "commonsShell"], js_name = keep)]
+    fn shell_keep(name: &str, bytes: Vec<u8>) -> Promise;
+    #[wasm_bindgen(js_namespace = ["globalThis", "commonsShell"], js_name = forget)]
+    fn shell_forget(name: &str) -> Promise;
     #[wasm_bindgen(js_namespace = ["globalThis", "crypto"], js_name = getRandomValues, catch)]
     fn get_random_values(bytes: &mut [u8]) -> Result<JsValue, JsValue>;
 }
@@ -63,6 +76,31 @@ impl Platform for Browser {
         let milliseconds = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Box::pin(async move { drop(JsFuture::from(shell_sleep(milliseconds)).await) })
     }
+}
+
+/// What is kept in this browser, for this commons.
+pub(crate) async fn read(name: &str) -> Result<Option<Vec<u8>>, JsValue> {
+    let found = JsFuture::from(shell_read(name)).await.map_err(unkept)?;
+    Ok((!found.is_undefined()).then(|| Uint8Array::new(&found).to_vec()))
+}
+
+/// Everything whose name begins so, by name.
+pub(crate) async fn list(begin: &str) -> Result<Vec<Vec<u8>>, JsValue> {
+    let found = Array::from(&JsFuture::from(shell_list(begin)).await.map_err(unkept)?);
+    Ok(found.iter().map(|one| Uint8Array::new(&one).to_vec()).collect())
+}
+
+/// Keeps it, on the disk when this returns.
+pub(crate) async fn keep(name: &str, bytes: Vec<u8>) -> Result<(), JsValue> {
+    JsFuture::from(shell_keep(name, bytes)).await.map(|_| ()).map_err(unkept)
+}
+
+pub(crate) async fn forget(name: &str) -> Result<(), JsValue> {
+    JsFuture::from(shell_forget(name)).await.map(|_| ()).map_err(unkept)
+}
+
+fn unkept(_: JsValue) -> JsValue {
+    JsValue::from_str(&trouble::own("no-storage", "this browser keeps nothing").to_string())
 }
 
 /// Bytes fit for keys.

@@ -24,9 +24,32 @@ pub fn of_client(error: &Error) -> Value {
         Error::WrongPassphrase => ("wrong-passphrase", Vec::new()),
         Error::DamagedKeyFile { .. } | Error::NewerKeyFile { .. } => ("damaged-key", Vec::new()),
         Error::NoRandomness | Error::Http => ("machine", Vec::new()),
+        Error::NoPersona => ("no-persona", Vec::new()),
+        Error::Retired => ("persona-retired", Vec::new()),
+        Error::SamePersona => ("same-persona", Vec::new()),
+        Error::NotAMember => ("not-a-member", Vec::new()),
+        Error::BoundElsewhere => ("already-bound", Vec::new()),
+        Error::Persona(error) => (of_persona(error), Vec::new()),
         _ => ("input", Vec::new()),
     };
     json!({ "code": code, "text": error.to_string(), "nodes": nodes })
+}
+
+fn of_persona(error: &credential::Error) -> &'static str {
+    use credential::Error as E;
+    match error {
+        E::WrongContext => "wrong-context",
+        E::WrongAudience => "wrong-audience",
+        E::Stale => "stale-challenge",
+        E::NotOpen => "not-open",
+        E::Closed => "closed",
+        E::TooFewCredentials { .. } => "credentials-stale",
+        E::Demand { .. } => "demand",
+        E::Code => "code",
+        E::Reveal => "reveal",
+        E::Envelope { .. } => "no-challenge",
+        _ => "persona",
+    }
 }
 
 /// The same for a sample.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use client::circle::number;
 use client::receipt::{Kept, Shown};
-use client::{Followed, InForce, Proof, Statements};
+use client::wallet::{Kept as OwnPersona, PersonaAct};
+use client::{Followed, InForce, Proof, Statements, Wallet};
+use credential::glyph::Glyph;
+use credential::{Attribute, Context};
 use serde_json::{Value, json};
 use tlog::monitor::Row;
 use types::api::to_base64;
 use types::consent::{AskStatement, GrantState, GrantStatement, Operation};
 use types::message::{Finding, MemberStatement, Outcome, RecordStatement};
 use types::profile::Profile;
-use types::recovery::GuardedStatement;
+use types::recovery::{GuardedStatement, RecoveryStatement};
 use types::roster::Roster;
 use types::{NodeId, UnixSeconds};
 
@@ -75,7 +79,8 @@ pub fn statements(statements: &Statements) -> Value {
         })
         .collect();
     let first = statements.valid().find_map(|statement| statement.member.as_ref());
-    json!({ "nodes": nodes, "agree": statements.agree(), "all": statements.all().is_ok(), "member": first.map(member) })
+    let replaced = statements.valid().find_map(|statement| statement.replaced);
+    json!({ "nodes": nodes, "replaced": replaced, "agree": statements.agree(), "all": statements.all().is_ok(), "member": first.map(member) })
 }
 
 fn member(member: &MemberStatement) -> Value {
@@ -95,17 +100,70 @@ fn member(member: &MemberStatement) -> Value {
 /// A member's guardians, and recoveries of which the member should know.
 fn guarded(guarded: &GuardedStatement) -> Value {
     let kept = guarded.guarding.guardians.iter().filter(|guardian| guardian.until.is_none()).count();
-    let recoveries: Vec<Value> = guarded
-        .recoveries
+    json!({ "guardians": kept, "need": guarded.guarding.need, "recoveries": recoveries(guarded) })
+}
+
+/// Recoveries that wait, and those that ended lately.
+pub fn recoveries(guarded: &GuardedStatement) -> Vec<Value> {
+    guarded.recoveries.iter().map(recovery).collect()
+}
+
+/// One of them.
+pub fn recovery(one: &RecoveryStatement) -> Value {
+    json!({
+        "recovery": one.recovery, "device": one.device, "number": number(&one.device), "approvals": one.approvals,
+        "compared": one.compared, "can_veto": one.can_veto, "since": one.since, "opens_at": one.opens_at, "closes_at": one.closes_at,
+        "state": one.state.name(),
+    })
+}
+
+/// A persona on this device, with its mark.
+pub fn persona(kept: &OwnPersona) -> Value {
+    let glyph = Glyph::new(&kept.pseudonym);
+    let uses: Vec<Value> = kept
+        .uses
         .iter()
-        .map(|one| {
-            json!({
-                "recovery": one.recovery, "device": one.device, "approvals": one.approvals, "compared": one.compared,
-                "can_veto": one.can_veto, "since": one.since, "opens_at": one.opens_at, "state": one.state.name(),
-            })
+        .map(|used| match &used.act {
+            PersonaAct::Shown { disclosed } => {
+                json!({ "at": used.at, "act": "shown", "disclosed": self::disclosed(disclosed) })
+            }
+            PersonaAct::Revealed { other, to_one } => {
+                json!({ "at": used.at, "act": "revealed", "other": Glyph::new(other).name(), "to_one": to_one })
+            }
+            PersonaAct::Carried { to, disclosed } => {
+                let disclosed: Vec<Value> =
+                    disclosed.iter().map(|(claim, value)| json!({ "attribute": claim, "value": value })).collect();
+                json!({ "at": used.at, "act": "carried", "to": to, "disclosed": disclosed })
+            }
+            PersonaAct::Refused { why } => json!({ "at": used.at, "act": "refused", "why": why }),
         })
         .collect();
-    json!({ "guardians": kept, "need": guarded.guarding.need, "recoveries": recoveries })
+    json!({
+        "pseudonym": kept.pseudonym, "label": kept.label, "context": kept.context, "since": kept.since, "retired": kept.retired,
+        "glyph": { "name": glyph.name(), "description": glyph.description(), "svg": glyph.svg() },
+        "uses": uses,
+    })
+}
+
+/// What a context says, and what this member would disclose there.
+pub fn context(place: &Context, wallet: Option<&Wallet>, now: UnixSeconds) -> Value {
+    let values = wallet.filter(|wallet| !wallet.credentials().is_empty()).map(|wallet| wallet.discloses(place));
+    let value = |at: usize| values.as_ref().and_then(|values| values.get(at)).map(|(_, value)| value);
+    let demands: Vec<Value> = place
+        .demands()
+        .iter()
+        .enumerate()
+        .map(|(at, demand)| json!({ "attribute": demand.attribute.name(), "one_of": demand.one_of, "value": value(at) }))
+        .collect();
+    json!({
+        "id": place.id(), "verifier": place.verifier(), "kind": place.kind(), "opens": place.opens(), "closes": place.closes(),
+        "demands": demands, "open": place.check_open(now).is_ok(), "digest": place.digest(),
+    })
+}
+
+/// Attributes and values.
+pub fn disclosed(disclosed: &[(Attribute, String)]) -> Value {
+    disclosed.iter().map(|(attribute, value)| json!({ "attribute": attribute.name(), "value": value })).collect()
 }
 
 fn record(record: &RecordStatement) -> Value {
@@ -170,6 +228,10 @@ fn outcome(outcome: &Outcome) -> Value {
             json!({ "grant": grant, "subject": subject, "finding": self::finding(finding), "uses_left": uses_left })
         }
         Outcome::Shielded { grants, asks } => json!({ "grants": grants, "asks": asks }),
+        Outcome::GuardiansSet { settled_at, .. } => json!({ "settled_at": settled_at }),
+        Outcome::RecoveryStarted { opens_at, can_veto } => json!({ "opens_at": opens_at, "can_veto": can_veto }),
+        Outcome::RecoveryRefused { fault } => json!({ "fault": fault.code() }),
+        Outcome::Recovered { member, grants, .. } => json!({ "member": member, "grants": grants }),
         _ => json!({}),
     };
     if let (Value::Object(facts), Value::Object(more)) = (&mut facts, more) {
@@ -248,4 +310,33 @@ pub fn logs(followed: &Followed, problems: &[client::Error], new: &[(u64, tlog::
         "mine": followed.mine.keys().collect::<Vec<_>>(),
         "problems": problems.iter().map(trouble::of_client).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use credential::{Fresh, Kind, MemberSecret};
+    use types::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_persona_comes_with_its_mark_and_acts_and_a_context_with_what_would_be_said() {
+        let place = Context::new("programme", "https://clinic.example", Kind::Standing)
+            .and_then(|place| place.demand(Attribute::Community, &["river"]))
+            .unwrap();
+        let mut wallet = Wallet::new(Digest([1; 32]), &MemberSecret::generate(Fresh::new([2; 32])));
+        let pseudonym = wallet.persona(&place, "clinic", 5).unwrap().0.pseudonym;
+        wallet.note(&pseudonym, 9, PersonaAct::Refused { why: "stale".to_owned() });
+        let shown = persona(&wallet.personas()[0]);
+        assert_eq!(shown["glyph"]["name"], Glyph::new(&pseudonym).name());
+        assert!(shown["glyph"]["svg"].as_str().unwrap().starts_with("<svg"));
+        assert_eq!(shown["uses"], json!([{ "at": 9, "act": "refused", "why": "stale" }]));
+        let said = context(&place, Some(&wallet), 7);
+        assert_eq!(
+            said["demands"],
+            json!([{ "attribute": "community", "one_of": ["river"], "value": null }]),
+            "no credentials yet"
+        );
+        assert_eq!((&said["open"], &said["kind"]), (&json!(true), &json!("standing")));
+    }
 }

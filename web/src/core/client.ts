@@ -1,6 +1,7 @@
 // The page's side of the worker: one typed function for each call.
 import type {
-  Ask, Audit, Charter, Checked, Decision, History, Kept, Logs, NodeFacts, Quality, Roster, Shares, Shielded, Shown, Statements, Terms, Trouble,
+  Approvals, Asked, Ask, Audit, Charter, Checked, Code, Context, Decision, Finished, GuardedShare, Guardians, History, Kept, Logs, NodeFacts, Persona, Personas, Plea, Quality,
+  RecoveryStatus, Roster, Seen, Shares, Shielded, Shown, ShownPersona, Started, Statements, Terms, Trouble,
 } from "./types";
 import type { components } from "../api/schema";
 
@@ -59,6 +60,40 @@ export const client = {
   openKey: (file: Uint8Array, passphrase: string) => ask<string>("open_key", [file, passphrase]),
   sealKey: (passphrase: string) => ask<Uint8Array>("seal_key", [passphrase]),
   closeKey: () => ask<void>("close_key"),
+  sealKeyForPasskey: (secret: Uint8Array) => ask<Uint8Array>("seal_key_for_passkey", [secret]),
+  openKeyWithPasskey: (file: Uint8Array, secret: Uint8Array) => ask<string>("open_key_with_passkey", [file, secret]),
+  arrive: () => ask<void>("arrive"),
+
+  personas: () => ask<Personas>("personas"),
+  context: (source: string) => ask<{ context: Context; persona: Persona | null }>("context", [source]),
+  newPersona: (source: string, label: string) =>
+    ask<{ persona: Persona; new: boolean; decision: Decision | null; fetched: number | null }>("new_persona", [source, label]),
+  renewPersonas: () => ask<number | null>("renew_personas"),
+  readChallenge: (source: string, from: string) => ask<Asked>("read_challenge", [source, from]),
+  prove: (source: string, to: string) => ask<ShownPersona>("prove", [source, to]),
+  personaCode: (pseudonym: string) => ask<Code>("persona_code", [pseudonym]),
+  checkCode: (code: string, context: string) => ask<Seen>("check_code", [code, context]),
+  retirePersona: (pseudonym: string) => ask<Persona>("retire_persona", [pseudonym]),
+  reveal: (one: string, other: string, key?: string, nonce?: string) => ask<{ file: string; to: string | null }>("reveal", [one, other, key, nonce]),
+  checkReveal: (source: string, nonce?: string) => ask<[Seen, Seen]>("check_reveal", [source, nonce]),
+  walletFile: () => ask<Uint8Array>("wallet_file"),
+  bringWallet: (file: Uint8Array) => ask<Personas>("bring_wallet", [file]),
+
+  guardians: () => ask<Guardians>("guardians"),
+  setGuardians: (need: number, leave: string[], newcomers: { name: string; code: string }[]) =>
+    ask<Decision>("set_guardians", [need, leave, JSON.stringify(newcomers)]),
+  handedOut: () => ask<void>("handed_out"),
+  guardianCode: () => ask<string>("guardian_code"),
+  guarded: () => ask<GuardedShare[]>("guarded"),
+  acceptShare: (source: string, label: string) => ask<GuardedShare[]>("accept_share", [source, label]),
+  readPlea: (source: string) => ask<Plea>("read_plea", [source]),
+  approvePlea: (source: string, label: string, until: number) => ask<string>("approve_plea", [source, label, until]),
+  refusePlea: (source: string) => ask<void>("refuse_plea", [source]),
+  plead: () => ask<{ text: string; number: string }>("plead"),
+  readApprovals: (texts: string[]) => ask<Approvals>("read_approvals", [texts]),
+  startRecovery: (texts: string[], withSample: boolean) => ask<Started>("start_recovery", [texts, withSample]),
+  recoveryStatus: () => ask<RecoveryStatus | null>("recovery_status"),
+  finishRecovery: () => ask<Finished>("finish_recovery"),
 
   look: (picture: Pixels) => pixels("look")<Quality>(picture),
   capturePixels: (picture: Pixels) => pixels("capture_pixels")<Quality>(picture),

@@ -1,7 +1,8 @@
 // What the page knows right now, as signals, and the acts that change it.
 import { computed, signal } from "@preact/signals";
 import { client, Failed, type Begin } from "./client";
-import { store } from "./store";
+import * as passkeys from "./passkey";
+import { store, type Passkey } from "./store";
 import type { Charter, Decision, Kept, Member, Roster, Statements, Trouble } from "./types";
 
 export type Phase = "starting" | "ready" | "failed";
@@ -13,6 +14,8 @@ export const begin = signal<Begin | null>(null);
 export const roster = signal<Roster | null>(null);
 /** The sealed key in this browser. */
 export const keyFile = signal<Uint8Array | null>(null);
+/** The passkey that opens it, if one was made here. */
+export const passkey = signal<Passkey | null>(null);
 /** The public device key while the key is open. */
 export const device = signal<string | null>(null);
 export const expired = signal(false);
@@ -53,6 +56,7 @@ export async function start(): Promise<void> {
     online.value = told.online;
     await store.putSetting("begin", JSON.stringify(told.begin));
     keyFile.value = (await store.key(told.roster.digest)) ?? null;
+    passkey.value = (await store.passkey(told.roster.digest)) ?? null;
     receipts.value = await store.receipts(told.roster.digest);
     const followed = await store.logs(told.roster.digest);
     // A record that cannot be read is of an older page: the logs are read again from their beginning.
@@ -96,9 +100,34 @@ export async function unlock(passphrase: string, file = keyFile.value): Promise<
     await store.putKey(digest(), file);
     keyFile.value = file;
   }
+  await opened();
+}
+
+export async function unlockWithPasskey(): Promise<void> {
+  if (!passkey.value) throw new Failed({ code: "passkey-cannot", text: "there is no passkey here", nodes: [] });
+  device.value = await passkeys.open(passkey.value);
+  await opened();
+}
+
+async function opened(): Promise<void> {
   expired.value = false;
   touch();
+  await client.arrive();
   await refresh().catch(() => undefined);
+  // Now, because the member uses this device; never because somebody asks for a proof.
+  void client.renewPersonas().catch(() => undefined);
+}
+
+/** From now on a passkey of this device opens the key as well. */
+export async function addPasskey(): Promise<void> {
+  const made = await passkeys.make(commonsName.value);
+  await store.putPasskey(digest(), made);
+  passkey.value = made;
+}
+
+export async function removePasskey(): Promise<void> {
+  await store.deletePasskey(digest());
+  passkey.value = null;
 }
 
 export async function createKey(passphrase: string): Promise<void> {
@@ -106,6 +135,7 @@ export async function createKey(passphrase: string): Promise<void> {
   await store.putKey(digest(), file);
   keyFile.value = file;
   device.value = await client.openKey(file, passphrase);
+  expired.value = false;
   touch();
 }
 
@@ -126,6 +156,7 @@ export async function forgetEverything(): Promise<void> {
   await lock();
   await store.forget(digest());
   keyFile.value = null;
+  passkey.value = null;
   receipts.value = [];
 }
 

@@ -4,6 +4,8 @@ export interface Trouble {
   code: string;
   text: string;
   nodes: number[];
+  /** Which of several texts, from 0. */
+  place?: number;
 }
 
 export interface Profile {
@@ -70,11 +72,13 @@ export interface Member {
 export interface Recovery {
   recovery: string;
   device: string;
+  number: string;
   approvals: number;
   compared: boolean;
   can_veto: boolean;
   since: number;
   opens_at: number;
+  closes_at: number;
   state: "waiting" | "vetoed" | "finished" | "over";
 }
 
@@ -88,6 +92,8 @@ export interface Statements {
   nodes: { node: number; batch?: number; member?: Member | null; trouble?: Trouble }[];
   agree: boolean;
   all: boolean;
+  /** Since when this device is nobody's, because its member recovered to another one. */
+  replaced: number | null;
   member: Member | null;
 }
 
@@ -102,6 +108,10 @@ export interface Outcome {
   uses_left?: number;
   grants?: number;
   asks?: number;
+  settled_at?: number;
+  opens_at?: number;
+  can_veto?: boolean;
+  fault?: string;
 }
 
 /** A receipt as it is kept; `client::receipt::Kept`. */
@@ -241,5 +251,132 @@ export interface History {
 
 export interface Shielded {
   statements: Statements;
+  decision: Decision | null;
+}
+
+export interface Context {
+  id: string;
+  verifier: string;
+  kind: "standing" | "one-time" | "masquerade";
+  opens: number | null;
+  closes: number | null;
+  demands: { attribute: string; one_of: string[]; value: string | null }[];
+  open: boolean;
+  digest: string;
+}
+
+export interface Disclosed {
+  attribute: string;
+  value: string;
+}
+
+export type Use =
+  | { at: number; act: "shown"; disclosed: Disclosed[] }
+  | { at: number; act: "carried"; to: string; disclosed: Disclosed[] }
+  | { at: number; act: "revealed"; other: string; to_one: boolean }
+  | { at: number; act: "refused"; why: string };
+
+export interface Persona {
+  pseudonym: string;
+  label: string;
+  context: { id: string; verifier: string; kind: Context["kind"]; opens?: number; closes?: number };
+  since: number;
+  retired: number | null;
+  glyph: { name: string; description: string; svg: string };
+  uses: Use[];
+}
+
+export interface Personas {
+  wallet: boolean;
+  bound?: boolean;
+  credentials?: number;
+  renew_at?: number;
+  personas: Persona[];
+}
+
+/** What a verifier asks. */
+export interface Asked {
+  kind: "challenge" | "request";
+  context: Context;
+  persona: Persona | null;
+  expires_at: number;
+  /** Of a web site's request. */
+  to?: string;
+  digits?: string;
+  answer?: string;
+}
+
+export interface ShownPersona {
+  persona: Persona;
+  presentation: string;
+  disclosed: Disclosed[];
+  to: string;
+}
+
+export interface Code {
+  code: string;
+  made_at: number;
+  svg: string;
+  description: string;
+}
+
+/** Another person's persona. */
+export interface Seen {
+  pseudonym: string;
+  name: string;
+  svg: string;
+  description?: string;
+  context?: string;
+  verifier?: string;
+}
+
+export interface Guardians {
+  need: number;
+  next_need: { need: number; from: number } | null;
+  guardians: { name: string | null; share: string; counts: boolean; from: number; until: number | null }[];
+  /** All that this browser knows by name. */
+  named: string[];
+  recoveries: Recovery[];
+  /** Shares that wait to be given to their guardians. */
+  handout: { name: string; text: string }[];
+  now: number;
+}
+
+export interface GuardedShare {
+  for: string;
+  share: string;
+}
+
+/** A new device's request for approval. */
+export interface Plea {
+  number: string;
+  device: string;
+  at: number;
+  shares: string[];
+  refused: boolean;
+}
+
+export interface Approvals {
+  approvals: number;
+  repeated: number[];
+  until: number | null;
+}
+
+export interface Started {
+  decision: Decision;
+  place: number | null;
+}
+
+export interface RecoveryStatus {
+  recovery: string;
+  mine: Recovery | null;
+  ready: boolean;
+  now: number;
+}
+
+export interface Finished {
+  member: string;
+  grants: number;
+  personas: boolean | null;
   decision: Decision | null;
 }

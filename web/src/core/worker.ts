@@ -5,6 +5,7 @@ import init, { Commons, template_for_test } from "../wasm/commons.js";
 import type { components } from "../api/schema";
 import createClient from "openapi-fetch";
 import type { paths } from "../api/schema";
+import { store } from "./store";
 
 declare const self: DedicatedWorkerGlobalScope;
 
@@ -16,6 +17,8 @@ const ANSWER_MS = 60_000;
 const FRESH_MS = 3_000;
 
 let urls: string[] = [];
+/** Names this commons. */
+let digest = "";
 const reached = [0, 0, 0];
 
 /** Did the node answer at all? What it says does not matter. */
@@ -72,6 +75,11 @@ const shell = {
     }
   },
   sleep: (ms: number) => new Promise((done) => setTimeout(done, ms)),
+  read: (name: string) => store.file(digest, name),
+  list: (begin: string) => store.files(digest, begin),
+  // A copy: what Rust hands over is a view of its memory.
+  keep: (name: string, bytes: Uint8Array) => store.putFile(digest, name, bytes.slice()),
+  forget: (name: string) => store.deleteFile(digest, name),
 };
 Object.assign(globalThis, { commonsShell: shell });
 
@@ -138,7 +146,9 @@ const own = {
     else throw JSON.stringify({ code: "no-page", text: "this node does not say who the three nodes are", nodes: [] });
     urls = begin!.urls;
     commons = new Commons(begin!.roster);
-    return JSON.stringify({ begin, online: !!asked?.data, roster: JSON.parse(commons.roster()) });
+    const roster = JSON.parse(commons.roster()) as { digest: string };
+    digest = roster.digest;
+    return JSON.stringify({ begin, online: !!asked?.data, roster });
   },
   async models(profile: string, id: number): Promise<string> {
     const report = (part: number) => self.postMessage({ id, progress: part });
@@ -161,7 +171,12 @@ const own = {
   },
 };
 
-const ARRAYS = new Set(["followed", "new_key", "seal_key"]);
+const PLAIN = new Set(["followed", "new_key", "seal_key", "seal_key_for_passkey", "wallet_file", "device_id", "guardian_code", "template"]);
+/** Acts that read a file, change it and keep it again: one at a time, over all windows of this page. */
+const ALONE = new Set([
+  "personas", "new_persona", "renew_personas", "prove", "retire_persona", "reveal", "bring_wallet",
+  "set_guardians", "handed_out", "accept_share", "refuse_plea", "start_recovery", "finish_recovery",
+]);
 
 self.onmessage = async (event: MessageEvent<{ id: number; method: string; args: unknown[] }>) => {
   const { id, method, args } = event.data;
@@ -174,10 +189,10 @@ self.onmessage = async (event: MessageEvent<{ id: number; method: string; args: 
       const client = ready() as unknown as Record<string, (...args: unknown[]) => unknown>;
       const call = client[method];
       if (typeof call !== "function") throw JSON.stringify({ code: "input", text: `no such method: ${method}`, nodes: [] });
-      value = await call.apply(client, args);
+      const act = () => Promise.resolve(call.apply(client, args));
+      value = await (ALONE.has(method) ? navigator.locks.request(`files/${digest}`, act) : act());
     }
-    const plain = ARRAYS.has(method) || typeof value !== "string" || method === "device_id" || method === "template";
-    self.postMessage({ id, value: plain ? value : JSON.parse(value as string) });
+    self.postMessage({ id, value: PLAIN.has(method) || typeof value !== "string" ? value : JSON.parse(value) });
   } catch (error) {
     let trouble: unknown;
     try {

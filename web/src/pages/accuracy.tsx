@@ -3,6 +3,7 @@ import { begin, roster } from "../core/state";
 import { client } from "../core/client";
 import type { Profile } from "../core/types";
 import { figure, percent, t } from "../strings/i18n";
+import { Det } from "../ui/det";
 import { Page, Rows, Section, Told, Working, useAct } from "../ui/basics";
 import { faceProfile } from "../ui/sample";
 
@@ -15,6 +16,7 @@ export function Accuracy() {
         <Section key={profile.id} title={t("accuracy.profile", { id: profile.id, modality: profile.modality })}>
           <p>{profile.description}</p>
           <Figures profile={profile} />
+          <Det profile={profile} />
         </Section>
       ))}
       <Device />

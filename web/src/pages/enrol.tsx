@@ -4,28 +4,21 @@ import { client } from "../core/client";
 import { commonsName, createKey, device, keyFile, roster, settled, touch } from "../core/state";
 import type { Decision } from "../core/types";
 import { percent, t } from "../strings/i18n";
-import { Field, Notice, Page, Rows, Told, Working, saveFile, useAct } from "../ui/basics";
+import { Notice, Page, Rows, Told, Working, saveFile, useAct } from "../ui/basics";
+import { NewPassphrase } from "../ui/passphrase";
 import { Decided } from "../ui/proof";
 import { Sample, faceProfile } from "../ui/sample";
 import { Unlock } from "../ui/gate";
 
-export const LEAST = 8;
-
 export function Enrol() {
   const [step, setStep] = useState(1);
-  const [passphrase, setPassphrase] = useState("");
-  const [repeat, setRepeat] = useState("");
   const [stage, setStage] = useState<"key" | "enrol">("key");
   const act = useAct<Decision>();
 
   if (keyFile.value && !device.value) return <Unlock />;
   if (act.value) return <Result decision={act.value} again={() => (act.clear(), setStep(2))} />;
 
-  const short = passphrase.length > 0 && [...passphrase].length < LEAST;
-  const differ = repeat.length > 0 && repeat !== passphrase;
-  const ready = !!device.value || ([...passphrase].length >= LEAST && repeat === passphrase);
-
-  const go = () =>
+  const go = (passphrase: string) =>
     act.run(async () => {
       touch();
       setStage("key");
@@ -65,30 +58,15 @@ export function Enrol() {
           ) : (
             <p>{t("enrol.key_text")}</p>
           )}
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              if (ready && !act.busy) void go();
-            }}
-          >
-            {!device.value && (
-              <>
-                <Field
-                  name="new-passphrase"
-                  label={t("enrol.passphrase", { least: LEAST })}
-                  type="password"
-                  complete="new-password"
-                  value={passphrase}
-                  set={setPassphrase}
-                  hint={short ? t("enrol.short", { least: LEAST }) : null}
-                />
-                <Field name="repeat-passphrase" label={t("enrol.repeat")} type="password" complete="new-password" value={repeat} set={setRepeat} hint={differ ? t("enrol.differ") : null} />
-              </>
-            )}
-            <button class="main" disabled={!ready || act.busy}>
-              {t("enrol.go")}
-            </button>
-          </form>
+          {device.value ? (
+            <div class="acts">
+              <button class="main" disabled={act.busy} onClick={() => void go("")}>
+                {t("enrol.go")}
+              </button>
+            </div>
+          ) : (
+            <NewPassphrase go={t("enrol.go")} busy={act.busy} done={(passphrase) => void go(passphrase)} />
+          )}
           {act.busy && <Working what={t(`working.${stage}`)} />}
         </>
       )}
@@ -133,6 +111,9 @@ function Result({ decision, again }: { decision: Decision; again: () => void }) 
             </button>
             <a class="button" href="#/home">
               {t("nav.home")}
+            </a>
+            <a class="button" href="#/guardians">
+              {t("guardians.name_some")}
             </a>
             <a class="button" href="#/inspect">
               {t("home.inspect")}

@@ -1,12 +1,13 @@
 // Where a visit begins: for a stranger what this is, for a member where they stand.
 import { useEffect, useState } from "preact/hooks";
-import { commonsName, device, expired, keyFile, lock, member, refresh, settled, statements } from "../core/state";
+import { commonsName, device, expired, keyFile, lock, member, refresh, statements } from "../core/state";
 import { client } from "../core/client";
-import type { Decision, Recovery, Shares } from "../core/types";
+import type { Shares } from "../core/types";
 import { t, time } from "../strings/i18n";
 import { Notice, Page, Section, Told, Working, useAct } from "../ui/basics";
 import { Grey } from "../ui/fields";
 import { Unlock } from "../ui/gate";
+import { Recovering } from "./recover";
 
 export function Home() {
   if (device.value) return <Member />;
@@ -31,9 +32,14 @@ export function Home() {
           {t("home.rules")}
         </a>
         {!keyFile.value && (
-          <a class="button" href="#/keys">
-            {t("home.open")}
-          </a>
+          <>
+            <a class="button" href="#/keys">
+              {t("home.open")}
+            </a>
+            <a class="button" href="#/recover">
+              {t("home.lost")}
+            </a>
+          </>
         )}
       </div>
     </Page>
@@ -91,27 +97,6 @@ export function face(side: number): Uint32Array {
   return out;
 }
 
-/** Somebody asks to become this member on another device: the one screen that must not be missed. */
-function Recovering({ recovery }: { recovery: Recovery }) {
-  const act = useAct<Decision>();
-  return (
-    <Notice kind="stop" title={t("guardians.recovering")}>
-      <p>{t("guardians.recovering_text", { count: recovery.approvals, since: time(recovery.since), opens: time(recovery.opens_at) })}</p>
-      {recovery.can_veto ? (
-        <div class="acts">
-          <button class="stop" disabled={act.busy} onClick={() => void act.run(async () => settled(await client.veto(recovery.recovery)))}>
-            {t("guardians.veto")}
-          </button>
-        </div>
-      ) : (
-        <p>{t("guardians.no_veto")}</p>
-      )}
-      {act.busy && <Working what={t("working.change")} />}
-      {act.trouble && <Told trouble={act.trouble} />}
-    </Notice>
-  );
-}
-
 function Member() {
   const act = useAct<unknown>();
   useEffect(() => void act.run(refresh), []);
@@ -126,12 +111,20 @@ function Member() {
       {act.trouble && <Told trouble={act.trouble} again={() => void act.run(refresh)} />}
       {worst && <Told trouble={{ ...worst, nodes: silent.flatMap((trouble) => trouble.nodes) }} again={() => void act.run(refresh)} />}
       {told && !told.agree && <Notice kind="warn" text={t("home.disagree")} />}
-      {told && !one && !worst && (
+      {told && !one && !worst && told.replaced && (
+        <Notice kind="stop" title={t("home.replaced", { time: time(told.replaced) })}>
+          <p>{t("home.replaced_text")}</p>
+        </Notice>
+      )}
+      {told && !one && !worst && !told.replaced && (
         <>
           <p>{t("home.not_member")}</p>
           <div class="acts">
             <a class="button main" href="#/enrol">
               {t("home.enrol")}
+            </a>
+            <a class="button" href="#/recover">
+              {t("home.lost")}
             </a>
           </div>
         </>
@@ -151,7 +144,9 @@ function Member() {
             .map((recovery) => (
               <Recovering key={recovery.recovery} recovery={recovery} />
             ))}
-          <p>{one.guarded ? t("guardians.some", { count: one.guarded.guardians, need: one.guarded.need }) : t("guardians.none")}</p>
+          <p>
+            <a href="#/guardians">{one.guarded ? t("guardians.some", { count: one.guarded.guardians, need: one.guarded.need }) : t("guardians.none")}</a>
+          </p>
           <p>{one.asks.length ? <a href="#/requests">{t("home.waiting", { count: one.asks.length })}</a> : t("home.nobody_waits")}</p>
           <p>{active ? <a href="#/ledger">{t("home.grants", { count: active })}</a> : t("home.no_grants")}</p>
           <div class="acts">

@@ -1,9 +1,10 @@
 // The key: saved, brought, changed, removed; and what to do when a device is lost.
-import { useState } from "preact/hooks";
-import { changePassphrase, device, forgetEverything, keyFile, roster, unlock } from "../core/state";
+import { useEffect, useState } from "preact/hooks";
+import { can, type Can } from "../core/passkey";
+import { addPasskey, changePassphrase, device, forgetEverything, keyFile, passkey, removePasskey, roster, unlock } from "../core/state";
 import { t } from "../strings/i18n";
 import { Field, Notice, Page, Rows, Section, Told, Working, saveFile, useAct } from "../ui/basics";
-import { LEAST } from "./enrol";
+import { NewPassphrase } from "../ui/passphrase";
 
 export function Keys() {
   const remove = useAct<true>();
@@ -25,13 +26,23 @@ export function Keys() {
         </Section>
       )}
       {!device.value && <Import />}
+      {device.value && <Passkey />}
       {device.value && <Change />}
       <Section title={t("keys.lost_title")}>
         <ul class="list">
           <li>{t("keys.lost_1")}</li>
           <li>{t("keys.lost_2")}</li>
           <li>{t("keys.lost_3")}</li>
+          <li>{t("keys.lost_4")}</li>
         </ul>
+        <div class="acts">
+          <a class="button" href="#/guardians">
+            {t("nav.guardians")}
+          </a>
+          <a class="button" href="#/recover">
+            {t("recover.title")}
+          </a>
+        </div>
       </Section>
       <Section title={t("keys.serve_title")}>
         <p>{t("keys.serve_text")}</p>
@@ -79,25 +90,44 @@ function Import() {
 }
 
 function Change() {
-  const [passphrase, setPassphrase] = useState("");
-  const [repeat, setRepeat] = useState("");
+  const [round, setRound] = useState(0);
   const act = useAct<true>();
-  const ready = [...passphrase].length >= LEAST && passphrase === repeat;
+  const change = (passphrase: string) => act.run(async () => (await changePassphrase(passphrase), true as const)).then((done) => done && setRound(round + 1));
   return (
     <Section title={t("keys.change")}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready) void act.run(async () => (await changePassphrase(passphrase), true));
-        }}
-      >
-        <Field name="new-passphrase" label={t("enrol.passphrase", { least: LEAST })} type="password" complete="new-password" value={passphrase} set={setPassphrase} />
-        <Field name="repeat-passphrase" label={t("enrol.repeat")} type="password" complete="new-password" value={repeat} set={setRepeat} hint={repeat && repeat !== passphrase ? t("enrol.differ") : null} />
-        <button disabled={!ready || act.busy}>{t("keys.change")}</button>
-      </form>
+      <NewPassphrase key={round} go={t("keys.change")} busy={act.busy} done={(passphrase) => void change(passphrase)} main={false} />
       {act.busy && <Working what={t("working.key")} />}
       {act.trouble && <Told trouble={act.trouble} />}
       {act.value && <Notice kind="good" text={t("keys.changed")} />}
+    </Section>
+  );
+}
+
+/** Opening the key without typing: only where this browser and this page can. */
+function Passkey() {
+  const [able, setAble] = useState<Can | null>(null);
+  const act = useAct<"made" | "removed">();
+  useEffect(() => void can().then(setAble), []);
+  if (!able || (able === "no" && !passkey.value)) return null;
+  return (
+    <Section title={t("keys.passkey")}>
+      <p>{t(passkey.value ? "keys.passkey_here" : able === "yes" ? "keys.passkey_text" : "keys.passkey_name")}</p>
+      {(passkey.value || able === "yes") && (
+        <div class="acts">
+          {passkey.value ? (
+            <button disabled={act.busy} onClick={() => void act.run(async () => (await removePasskey(), "removed"))}>
+              {t("keys.passkey_remove")}
+            </button>
+          ) : (
+            <button disabled={act.busy} onClick={() => void act.run(async () => (await addPasskey(), "made"))}>
+              {t("keys.passkey_make")}
+            </button>
+          )}
+        </div>
+      )}
+      {act.busy && <Working what={t("working.passkey")} />}
+      {act.trouble && <Told trouble={act.trouble} />}
+      {act.value && <Notice kind="good" text={t(`keys.passkey_${act.value}`)} />}
     </Section>
   );
 }

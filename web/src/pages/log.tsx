@@ -1,4 +1,5 @@
-// The three logs, live: followed, checked and compared in this browser.
+// The three logs, live: followed, checked and compared in this browser. The node that serves the page says when there is something new
+// (server-sent events); a node that says nothing, or has no place for another listener, is asked now and then instead.
 import { useEffect, useState } from "preact/hooks";
 import { asTrouble, followLogs } from "../core/state";
 import type { LogEntry, Logs, Trouble } from "../core/types";
@@ -6,35 +7,97 @@ import { clock, number, t, time, word } from "../strings/i18n";
 import { Notice, Page, Section, Told, Working } from "../ui/basics";
 import { partyName, purposeTitle } from "../ui/consent";
 
-/** Between two looks. */
-const EVERY = 4_000;
+/** Between two looks: while a node tells us of news, and while none does. */
+const TOLD_EVERY = 30_000;
+const ASK_EVERY = 4_000;
+/** While one log is ahead of another, for a while. */
+const SOON = 700;
+const SOON_TIMES = 12;
+/** Before a stream that ended for good is tried again. */
+const LISTEN_AGAIN = 60_000;
 const SHOWN = 40;
 
 const seen: LogEntry[] = [];
+
+/** Calls `news` whenever the node says that its log moved on. What it says is not believed, only looked into. Holds a place at the node only
+ * while somebody can see the page. */
+function listen(news: () => void, changed: (open: boolean) => void) {
+  let source: EventSource | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const state = { open: false, close: () => {} };
+  const set = (open: boolean) => {
+    state.open = open;
+    changed(open);
+  };
+  const end = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+  const begin = () => {
+    end();
+    if (document.visibilityState !== "visible") return set(false);
+    const stream = new EventSource("/v1/log/events");
+    source = stream;
+    stream.onopen = () => set(true);
+    stream.addEventListener("log", news);
+    stream.onerror = () => {
+      set(false);
+      // A stream that ended begins again by itself; one that was refused does not.
+      if (stream.readyState === EventSource.CLOSED) timer = setTimeout(begin, LISTEN_AGAIN);
+    };
+  };
+  document.addEventListener("visibilitychange", begin);
+  state.close = () => {
+    document.removeEventListener("visibilitychange", begin);
+    end();
+  };
+  begin();
+  return state;
+}
 
 export function Log() {
   const [logs, setLogs] = useState<Logs | null>(null);
   const [failed, setFailed] = useState<Trouble | null>(null);
   const [paused, setPaused] = useState(false);
+  const [live, setLive] = useState(false);
   useEffect(() => {
     if (paused) return;
     let going = true;
+    // News that comes while the logs are being read must not be lost.
+    let news = false;
+    let wake = () => {};
+    // The other two publish a moment after the one that told us.
+    let behind = 0;
     const look = async () => {
       while (going) {
+        news = false;
         try {
           const told = await followLogs();
           for (const entry of told.entries) if (!seen.some((one) => one.index === entry.index)) seen.push(entry);
           seen.sort((a, b) => b.index - a.index).splice(SHOWN);
-          if (going) setLogs(told);
+          behind = told.logs.some((log) => log.size > told.agreed) ? behind + 1 : 0;
+          if (going) (setLogs(told), setFailed(null));
         } catch (error) {
           if (going) setFailed(asTrouble(error));
         }
-        await new Promise((next) => setTimeout(next, EVERY));
+        if (news) continue;
+        await new Promise<void>((next) => {
+          const soon = behind > 0 && behind < SOON_TIMES;
+          const timer = setTimeout(next, soon ? SOON : listening.open ? TOLD_EVERY : ASK_EVERY);
+          wake = () => (clearTimeout(timer), next());
+        });
       }
     };
+    const listening = listen(
+      () => ((news = true), wake()),
+      (open) => going && setLive(open),
+    );
     void look();
     return () => {
       going = false;
+      listening.close();
+      wake();
     };
   }, [paused]);
 
@@ -52,7 +115,7 @@ export function Log() {
         <>
           <Notice kind={verdict === "well" ? "good" : verdict === "bad" ? "stop" : "warn"} title={t(`log.${verdict}`)}>
             <p>
-              {t("log.alike", { count: logs.agreed })}, {t("log.checked", { time: clock(logs.at) })}
+              {t("log.alike", { count: logs.agreed })}, {t("log.checked", { time: clock(logs.at) })}. {t(paused ? "log.paused" : live ? "log.live" : "log.asking")}
             </p>
           </Notice>
           {[...faults, ...waits].map((trouble, i) => (

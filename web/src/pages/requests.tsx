@@ -1,11 +1,12 @@
 // Who asks, and the answer. An ask comes with the nodes' statements, or by its number or QR code from the one who asks.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { client } from "../core/client";
 import { member, refresh, settled } from "../core/state";
 import type { Ask, Decision } from "../core/types";
 import { rest } from "../router";
 import { t, time, word } from "../strings/i18n";
 import { Field, Notice, Page, Rows, Section, Told, Working, useAct } from "../ui/basics";
+import { Scan } from "../ui/bring";
 import { Consent, partyName } from "../ui/consent";
 import { Decided } from "../ui/proof";
 import { Sample } from "../ui/sample";
@@ -75,6 +76,7 @@ function Bring({ see }: { see: (id: string) => void }) {
       </form>
       {scanning && (
         <Scan
+          fits={(code) => askIn(code) !== null}
           found={(code) => {
             setScanning(false);
             setText(code);
@@ -82,49 +84,6 @@ function Bring({ see }: { see: (id: string) => void }) {
           }}
         />
       )}
-    </>
-  );
-}
-
-function Scan({ found }: { found: (text: string) => void }) {
-  const video = useRef<HTMLVideoElement>(null);
-  const [failed, setFailed] = useState(false);
-  useEffect(() => {
-    let going = true;
-    let stream: MediaStream | null = null;
-    void (async () => {
-      try {
-        const { default: jsQR } = await import("jsqr");
-        stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-        const element = video.current!;
-        element.srcObject = stream;
-        await element.play();
-        while (going) {
-          const [width, height] = [element.videoWidth, element.videoHeight];
-          if (width && height) {
-            const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-            context.drawImage(element, 0, 0);
-            const code = jsQR(context.getImageData(0, 0, width, height).data, width, height);
-            if (code && askIn(code.data)) return found(code.data);
-          }
-          await new Promise((next) => setTimeout(next, 200));
-        }
-      } catch {
-        setFailed(true);
-      }
-    })();
-    return () => {
-      going = false;
-      stream?.getTracks().forEach((track) => track.stop());
-    };
-  }, []);
-  if (failed) return <Told trouble={{ code: "no-camera", text: "", nodes: [] }} />;
-  return (
-    <>
-      <div class="camera">
-        <video ref={video} muted playsInline aria-label={t("requests.scanning")} />
-      </div>
-      <p class="soft small">{t("requests.scanning")}</p>
     </>
   );
 }

@@ -79,7 +79,7 @@ export function Told({ trouble, again }: { trouble: Trouble; again?: () => void 
     detail: capital(detail),
   };
   const known = has(`trouble.${trouble.code}.title`);
-  const lie = ["misbehaved", "log", "not-logged", "hidden", "contradiction", "charters-differ", "model"].includes(trouble.code);
+  const lie = ["misbehaved", "log", "not-logged", "hidden", "contradiction", "charters-differ", "credentials-differ", "model"].includes(trouble.code);
   return (
     <Notice kind={lie ? "stop" : "warn"} title={known ? t(`trouble.${trouble.code}.title`, values) : t("trouble.title")}>
       <p>{known ? t(`trouble.${trouble.code}.text`, values) : capital(trouble.text)}</p>

@@ -1,7 +1,7 @@
 // Pages that need an open key ask for it here.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { device, expired, keyFile, LOCK_MINUTES, unlock } from "../core/state";
+import { device, expired, keyFile, LOCK_MINUTES, passkey, unlock, unlockWithPasskey } from "../core/state";
 import { go } from "../router";
 import { t } from "../strings/i18n";
 import { Field, Notice, Page, Told, Working, useAct } from "./basics";
@@ -21,6 +21,9 @@ function NoKey() {
         <a class="button" href="#/keys">
           {t("unlock.other")}
         </a>
+        <a class="button" href="#/recover">
+          {t("home.lost")}
+        </a>
       </div>
     </Page>
   );
@@ -32,6 +35,16 @@ export function Unlock() {
   return (
     <Page title={t("unlock.title")} lead={t("unlock.text")}>
       {expired.value && <Notice kind="plain" text={t("unlock.expired", { minutes: LOCK_MINUTES })} />}
+      {passkey.value && (
+        <>
+          <div class="acts">
+            <button class="main" disabled={act.busy} onClick={() => void act.run(unlockWithPasskey)}>
+              {t("unlock.passkey")}
+            </button>
+          </div>
+          <p class="soft">{t("unlock.or")}</p>
+        </>
+      )}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -39,7 +52,7 @@ export function Unlock() {
         }}
       >
         <Field name="passphrase" label={t("unlock.passphrase")} type="password" complete="current-password" value={passphrase} set={setPassphrase} />
-        <button class="main" disabled={act.busy || !passphrase}>
+        <button class={passkey.value ? "" : "main"} disabled={act.busy || !passphrase}>
           {t("unlock.open")}
         </button>
       </form>

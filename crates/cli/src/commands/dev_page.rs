@@ -28,6 +28,9 @@ pub(crate) fn set_up(args: &Dev, commons: &mut Loopback) -> Result<(), Failure> 
     }
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    // Under the machine's name as well: a passkey belongs to a name, never to a bare address.
+    let named = addresses.iter().map(|address| format!("http://localhost:{}", address.port()));
+    let origins: Vec<String> = urls.iter().cloned().chain(named).collect();
     let folder = folder(args.page.as_deref())?;
     let assets = assets::folder().ok();
     for ((config, own), (listener, address)) in commons.nodes.iter_mut().zip(listeners.into_iter().zip(addresses)) {
@@ -35,7 +38,7 @@ pub(crate) fn set_up(args: &Dev, commons: &mut Loopback) -> Result<(), Failure> 
         config.page.dir.clone_from(&folder);
         config.page.models = assets.as_ref().map(|assets| assets.join("models"));
         config.page.samples = assets.as_ref().map(|assets| assets.join("faces/portraits")).filter(|path| path.is_dir());
-        config.page.origins.clone_from(&urls);
+        config.page.origins.clone_from(&origins);
         config.page.urls.clone_from(&urls);
         own.page = Some(listener);
     }

@@ -1,12 +1,14 @@
-//! Targets of recovery: what guardians and members pass to one another, and what nodes keep of it.
+//! Targets of recovery and of claims: what guardians, members and parties pass to one another, and what nodes keep of it.
 
 use client::circle::{Circle, Guarded, Refused};
-use client::{MemberKey, guardian};
+use client::claim::{read, to_text, vouch};
+use client::{MemberKey, PartyKey, guardian};
 use ed25519_dalek::SigningKey;
+use types::persona::ClaimKind;
 use types::recovery::{Guardian, GuardianShare, Guarding, guardian_code, read_guardian_code};
 use types::seal::SealKey;
 use types::sign::public_key;
-use types::{DeviceKey, Digest, RecoveryName};
+use types::{DeviceKey, Digest, PartyId, RecoveryName};
 
 use super::one_encoding;
 
@@ -24,7 +26,12 @@ fn member() -> MemberKey {
     MemberKey::from_random(&[7; 32])
 }
 
-/// Whatever somebody says is a guardian's code, a share, a request for approval, or an approval; and what lies in the files of either.
+fn clinic() -> PartyKey {
+    PartyKey::from_random(PartyId::new("clinic").expect("a name"), &[8; 32])
+}
+
+/// Whatever somebody says is a guardian's code, a share, a request for approval, an approval, or a party's claim; and what lies in the
+/// files of guardians and members.
 pub fn guardian_text(bytes: &[u8]) {
     let _ = Circle::open(&member(), Some(bytes));
     let _ = Refused::open(&member(), Some(bytes));
@@ -41,6 +48,10 @@ pub fn guardian_text(bytes: &[u8]) {
     }
     if let Ok(approval) = guardian::read_approval(&COMMONS, &public_key(&device()), 50, text) {
         assert!(approval.verify(&approval.message.by).is_ok());
+    }
+    let listed = |_: &types::persona::Claim| Some(clinic().public());
+    if let Ok(claim) = read(text, &COMMONS, &public_key(&device()), listed, 50) {
+        assert!(claim.verify(&clinic().public()).is_ok());
     }
 }
 
@@ -59,13 +70,14 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     let plea = guardian::plead(&COMMONS, &device(), 7);
     let opened = guardian::accept(&guardian_key(), &share).expect("it is ours");
     let approval = guardian::approve(&opened, &guardian::read_plea(&plea).expect("a plea"), 100).expect("an approval");
+    let claim = to_text(&vouch(&clinic(), &COMMONS, public_key(&device()), (ClaimKind::AgeBand, "18-29"), 100));
     let own = member().guardian().public().expect("a key");
     let mine = guardian::invite(&COMMONS, RecoveryName([2; 16]), &[own], &[5; 32]).expect("an invitation");
     let text = &mine.first().expect("one").text;
     let (_, _, guarded) = Guarded::accept(&member(), text, "amina", &[8; 32]).expect("it is ours");
     let circle = Circle::default().seal(&member(), &[9; 32]).expect("a list of nobody");
     let refused = Refused::default().with(DeviceKey([1; 32]), &member(), &[9; 32]).expect("a refusal");
-    let texts = [guardian_code(&key), share, plea, approval, guarded].into_iter().map(String::into_bytes);
+    let texts = [guardian_code(&key), share, plea, approval, guarded, claim].into_iter().map(String::into_bytes);
     texts.chain([circle, refused]).collect()
 }
 

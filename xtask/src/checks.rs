@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::programs::{cargo, output, run, run_lines, run_through, works};
-use crate::{assets, layers, peers, root};
+use crate::{assets, layers, peers, root, web};
 
 /// The version that CI installs when there is none.
 const CARGO_DENY: &str = "0.20";
@@ -219,7 +219,7 @@ fn demo_smoke() -> Result<()> {
 
 /// What continuous integration runs.
 pub(crate) fn ci(tested: bool) -> Result<()> {
-    let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
+    let steps: [(&str, &dyn Fn() -> Result<()>); 9] = [
         ("test", &|| if tested { Ok(()) } else { test(&[]) }),
         ("demo", &demo_smoke),
         ("fmt", &|| format(true)),
@@ -228,6 +228,7 @@ pub(crate) fn ci(tested: bool) -> Result<()> {
         ("layers", &layers::print),
         ("fuzz-smoke", &fuzz_smoke),
         ("deny", &deny),
+        ("web-test", &|| web::test(None)),
     ];
     let mut failed = Vec::new();
     for (name, step) in steps {

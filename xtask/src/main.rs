@@ -21,8 +21,8 @@ const HELP: &str = "\
                  --json prints one object on standard output; --report FILE says where the picture book goes
   test           all tests of the workspace, in the release profile; as root on Debian it first installs Go and two Python packages,
                  whose verifiers check the log (80 MB, once); elsewhere it says at its end which of them were missing
-  ci             everything that continuous integration runs: test, demo, fmt, lint, doc, layers, fuzz-smoke, deny;
-                 --tested leaves out the tests, which have just run
+  ci             everything that continuous integration runs: test, demo, fmt, lint, doc, layers, fuzz-smoke, deny,
+                 web-test; --tested leaves out the tests, which have just run
   web            the page for browsers, in web/dist: the client compiled to wasm, and the bundle; `commons dev` serves it
   web-test [PART]  the page in Chromium with a fake camera; pictures of every page in target/web-shots. As root on Debian it first installs
                  Chromium and npm; elsewhere it says which is missing. PART: only tests whose name holds it

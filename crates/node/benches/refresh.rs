@@ -109,7 +109,7 @@ async fn batch(store: &Store, roster: &Roster, outcome: Outcome, effect: Effect)
     let decision = Decision {
         version: VERSION,
         commons: roster.digest(),
-        operation: OperationId([number as u8; 16]),
+        operation: OperationId([number.to_le_bytes()[0]; 16]),
         request: Digest([0; 32]),
         batch: number,
         decided_at: 1,
@@ -120,7 +120,7 @@ async fn batch(store: &Store, roster: &Roster, outcome: Outcome, effect: Effect)
     let logged = number.to_le_bytes().to_vec();
     log.append(tlog::merkle::leaf_hash(&logged));
     let entry = Entry { decision, device: DeviceKey([0; 32]), log: logged, effect, trail: Trail::default() };
-    let (session, entries) = ([number as u8; 16], vec![entry]);
+    let (session, entries) = ([number.to_le_bytes()[0]; 16], vec![entry]);
     Batch { session, number, previous: chain.head, time: 1, entries, log_size: log.size(), log_root: log.root() }
 }
 
@@ -146,12 +146,14 @@ fn roster() -> Roster {
         log_key: types::DeviceKey([100 + id.number(); 32]),
         seal_key: Digest([1; 32]),
         tls_key: Digest([id.number(); 32]),
+        issuer_key: types::IssuerPublicKey([id.number(); 96]),
     };
     let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
     Roster {
         version: types::roster::VERSION,
         commons: "bench".to_owned(),
         throw_away: true,
+        epochs: types::Epochs::DAILY,
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
         successions: Vec::new(),

@@ -1,5 +1,7 @@
 //! A roster shows by itself that it continues the commons that somebody trusts.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
+
 use ed25519_dalek::SigningKey;
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode, VERSION};

@@ -57,13 +57,16 @@ fn ask(context: &Context, out: Option<PathBuf>, qr: Option<PathBuf>) -> Result<E
     Ok(Exit::Yes)
 }
 
+/// Whose recovery, and each guardian's word with the file it came in.
+type Approvals<'f> = (RecoveryName, Vec<(&'f Path, Signed<Approval>)>);
+
 /// The approvals, all for this device and of one member, each with the file it came from.
 fn approvals<'f>(
     context: &Context,
     client: &NativeClient,
     device: &SigningKey,
     files: &'f [PathBuf],
-) -> Result<(RecoveryName, Vec<(&'f Path, Signed<Approval>)>), Failure> {
+) -> Result<Approvals<'f>, Failure> {
     let texts = files.iter().map(|path| read_text(path)).collect::<Result<Vec<_>, _>>()?;
     let at = |place: usize| files.get(place).map_or(Path::new(""), PathBuf::as_path);
     let gathered = Gathered::of(&client.commons().digest(), &public_key(device), client.platform().now(), &texts)

@@ -223,14 +223,11 @@ pub(super) fn forget(dir: &Path) {
     }
 }
 
+/// The key of the masks, and where it is new, sealed to the other node.
+type Mask = (Zeroizing<[u8; 32]>, Option<Vec<u8>>);
+
 /// The key of the masks: fresh and sealed to the other remaining node, or the one that the other has made.
-fn mask(
-    giver: &Giver<'_>,
-    roster: &Roster,
-    lost: NodeId,
-    statement: &Digest,
-    first: Option<&Path>,
-) -> Result<(Zeroizing<[u8; 32]>, Option<Vec<u8>>), Error> {
+fn mask(giver: &Giver<'_>, roster: &Roster, lost: NodeId, statement: &Digest, first: Option<&Path>) -> Result<Mask, Error> {
     let other = if giver.node.next() == lost { giver.node.prev() } else { giver.node.next() };
     if let Some(path) = first {
         let manifest = Opening::manifest_of(path)?;

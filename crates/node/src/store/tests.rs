@@ -571,12 +571,18 @@ const BEGUN: u8 = 0xE0;
 async fn begin_refresh(store: &Store, number: u64, epoch: u64) -> Batch {
     let previous = store.chain().await.unwrap().head;
     let seed = mpc::refresh::Seed::from_bytes([BEGUN; 32]);
-    batch(number, previous, BEGUN | number as u8, Outcome::RefreshBegun { epoch }, Effect::BeginRefresh { epoch, seed })
+    batch(
+        number,
+        previous,
+        BEGUN | number.to_le_bytes()[0],
+        Outcome::RefreshBegun { epoch },
+        Effect::BeginRefresh { epoch, seed },
+    )
 }
 
 async fn end_refresh(store: &Store, number: u64, epoch: u64) -> Batch {
     let previous = store.chain().await.unwrap().head;
-    batch(number, previous, BEGUN | number as u8, Outcome::Refreshed { epoch }, Effect::EndRefresh { epoch })
+    batch(number, previous, BEGUN | number.to_le_bytes()[0], Outcome::Refreshed { epoch }, Effect::EndRefresh { epoch })
 }
 
 /// What the share of record `n` is in epoch 1.

@@ -503,7 +503,7 @@ impl Sequencer {
         if !operations.is_empty() && self.is_coordinator() {
             self.broadcast(&ControlMessage::Dropped { operations, node: self.own() });
         }
-        self.tend_refresh().await?;
+        self.tend_refresh()?;
         if self.shields_told.elapsed() > ASK_AGAIN {
             self.shields_told = Instant::now();
             self.requeue_shields().await?;

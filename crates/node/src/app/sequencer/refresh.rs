@@ -87,7 +87,7 @@ impl Sequencer {
     }
 
     /// Now and then: begins a refresh whose time has come, makes the shares of one that is going on, ends one that all can end.
-    pub(super) async fn tend_refresh(&mut self) -> Flow {
+    pub(super) fn tend_refresh(&mut self) -> Flow {
         let Some(coming) = self.refresh.epoch.coming.clone() else {
             self.begin_in_time();
             return Ok(());

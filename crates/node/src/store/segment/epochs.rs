@@ -340,6 +340,9 @@ impl Segments {
     }
 }
 
+/// Takes slot, name and words of one share.
+type Take<'a> = &'a mut dyn FnMut(u32, OperationId, &[u16]) -> Result<(), Error>;
+
 /// What lies in the present files, for a handover.
 impl Segments {
     /// How many shares [`Self::each_kept`] would read.
@@ -365,11 +368,7 @@ impl Segments {
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`]; what `take` says.
-    pub(in crate::store) fn each_kept(
-        &self,
-        profile: &ProfileId,
-        take: &mut dyn FnMut(u32, OperationId, &[u16]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub(in crate::store) fn each_kept(&self, profile: &ProfileId, take: Take<'_>) -> Result<(), Error> {
         let files = self.files(profile)?;
         let (group_bytes, layout) = (files.geometry.group_bytes(), files.geometry.layout);
         for segment in 0..files.read().blocks() {

@@ -69,8 +69,9 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let peers = peers::find();
     let mut command = cargo_test();
     command.envs(peers.environment);
-    // All programs of the workspace are built before the first test runs. Without this `sim` would have its own built, of other features.
-    command.env("COMMONS_NODE", binary("commons-node"));
+    // All programs of the workspace are built before the first test runs. Without this some tests would have
+    // their own built, of other features.
+    command.env("COMMONS_NODE", binary("commons-node")).env("COMMONS_OIDC", binary("commons-oidc"));
     let (mut passed, mut failed) = (0, 0);
     let result = run_lines(command.args(arguments), |line| {
         if let Some(rest) = line.strip_prefix("test result: ") {
@@ -228,7 +229,7 @@ pub(crate) fn ci(tested: bool) -> Result<()> {
         ("layers", &layers::print),
         ("fuzz-smoke", &fuzz_smoke),
         ("deny", &deny),
-        ("web-test", &|| web::test(None)),
+        ("web-test", &|| web::drive(None)),
     ];
     let mut failed = Vec::new();
     for (name, step) in steps {

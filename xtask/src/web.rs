@@ -46,12 +46,17 @@ pub(crate) fn build() -> Result<()> {
 /// The page's tests, in Chromium with a fake camera. They need npm and Chromium: where these cannot be had, an error says so.
 /// `part`: only tests whose name, or whose area's, holds it, and those on which they stand.
 pub(crate) fn test(part: Option<&str>) -> Result<()> {
-    let chromium = chromium()?;
-    let assets = assets::ensure(&assets::ASSETS)?;
-    build()?;
     // Together, so that all share what they are compiled from.
     let packages = ["--package", "cli", "--package", "node", "--package", "wasm"];
     run(cargo(&["build", "--release", "--locked", "--bins", "--example", "templates"]).args(packages))?;
+    drive(part)
+}
+
+/// As [`test`], with the programs that are there.
+pub(crate) fn drive(part: Option<&str>) -> Result<()> {
+    let chromium = chromium()?;
+    let assets = assets::ensure(&assets::ASSETS)?;
+    build()?;
     let target = checks::target();
     run_through(
         Command::new("node")

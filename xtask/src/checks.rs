@@ -54,7 +54,7 @@ pub(crate) fn target() -> PathBuf {
 /// Crates that compute little: for tests they are compiled with little optimisation, which takes a third of the time.
 const GLUE: [&str; 7] = ["charter", "cli", "client", "node", "oidc", "sim", "xtask"];
 
-/// `cargo test` as [`test`] runs it.
+/// `cargo test` as [`test()`] runs it.
 fn cargo_test() -> Command {
     let mut command = cargo(&["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
     for package in GLUE {

@@ -52,7 +52,7 @@ pub(crate) fn test(part: Option<&str>) -> Result<()> {
     drive(part)
 }
 
-/// As [`test`], with the programs that are there.
+/// As [`test()`], with the programs that are there.
 pub(crate) fn drive(part: Option<&str>) -> Result<()> {
     let chromium = chromium()?;
     let assets = assets::ensure(&assets::ASSETS)?;

@@ -1,9 +1,9 @@
 //! What the two remaining nodes hand to the one that takes a lost node's place, and how it becomes that node
 //! (`docs/decisions/0016-rebuild.md`).
 //!
-//! Each remaining node, stopped, writes one file for the new one ([`file`]): a manifest that it signs, then, sealed to the new node, its
+//! Each remaining node, stopped, writes one file for the new one (`file`): a manifest that it signs, then, sealed to the new node, its
 //! metadata without what is a node's own, its log's tiles, and for every stored share one masked term (`mpc::rebuild`; of members'
-//! secrets [`escrow`]). The new node takes metadata and log from one file, holds what the two manifests say of them against each other
+//! secrets `escrow`). The new node takes metadata and log from one file, holds what the two manifests say of them against each other
 //! and against what it got, and adds the terms.
 //!
 //! **Crash safety**: everything is made in a directory of its own beside the store and checked there by opening it as a store; the

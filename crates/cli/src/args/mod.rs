@@ -226,7 +226,6 @@ Examples:
   commons enrol --iris codes.npy --masks masks.npy --row 0
   commons enrol --bulk index.csv --templates embeddings.npy   run again to continue
 
-/// `commons enrol`.
 Exit code 0: enrolled. 1: somebody with a matching template is already enrolled; nothing was kept.")]
 pub(crate) struct Enrol {
     #[command(flatten)]
@@ -272,7 +271,6 @@ Examples:
   commons verify me-again.jpg
   commons verify --vector embedding.json && echo same person
 
-/// `commons verify`.
 Exit code 0: the same person. 1: not the same person.")]
 pub(crate) struct Verify {
     #[command(flatten)]
@@ -343,7 +341,6 @@ Examples:
   commons status
   commons status --json --roster our-commons.toml
 
-/// `commons status`.
 Exit code 0: you are a member. 1: you are not.")]
 pub(crate) struct Status {}
 

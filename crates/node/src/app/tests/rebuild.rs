@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use credential::IssuerKey;
 use ed25519_dalek::SigningKey;
-use types::message::{Action, Outcome};
+use types::message::Action;
 use types::roster::{Roster, RosterNode};
 use types::seal::SealKey;
 use types::sign::public_key;
@@ -13,6 +13,7 @@ use types::{Digest, NodeId};
 
 use super::crashes::chains_are_equal;
 use super::personas;
+use super::refresh::{all_is_as_before, members};
 use super::world::{Person, World, open};
 use crate::Error;
 use crate::app::faults::Point;
@@ -99,26 +100,6 @@ impl World {
         }
         self.mend();
         self.settle().await;
-    }
-}
-
-async fn members<const N: usize>(world: &mut World) -> [Person; N] {
-    let people: [Person; N] = std::array::from_fn(|_| world.person());
-    for person in &people {
-        let call = world.enrol(person);
-        assert!(matches!(world.decide(&call).await, Outcome::Enrolled { .. }));
-    }
-    people
-}
-
-async fn all_is_as_before(world: &mut World, people: &[Person]) {
-    for person in people {
-        let again = world.again(person);
-        let call = world.verify(&again);
-        assert_eq!(world.decide(&call).await, Outcome::Verified { matched: true });
-        let twin = world.double(person);
-        let call = world.enrol(&twin);
-        assert_eq!(world.decide(&call).await, Outcome::Duplicate);
     }
 }
 

@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-async fn members<const N: usize>(world: &mut World) -> [Person; N] {
+pub(super) async fn members<const N: usize>(world: &mut World) -> [Person; N] {
     let people: [Person; N] = std::array::from_fn(|_| world.person());
     for person in &people {
         let call = world.enrol(person);
@@ -87,7 +87,7 @@ async fn members<const N: usize>(world: &mut World) -> [Person; N] {
 }
 
 /// Everybody is known, nobody else, and nobody can enrol twice.
-async fn all_is_as_before(world: &mut World, people: &[Person]) {
+pub(super) async fn all_is_as_before(world: &mut World, people: &[Person]) {
     for person in people {
         let again = world.again(person);
         let call = world.verify(&again);

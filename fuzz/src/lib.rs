@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use types::message::{Certificate, Request, Statement};
 use types::profile::Profile;
 use types::roster::Roster;
-use types::share::SharePackage;
+use types::share::SamplePackage;
 use types::sign::Signed;
 use types::{NodeId, OperationId, ProfileId};
 
@@ -108,7 +108,7 @@ pub fn statement(bytes: &[u8]) {
 
 /// What a node finds in a sealed share.
 pub fn share_package(bytes: &[u8]) {
-    if let Ok(package) = SharePackage::from_bytes(bytes) {
+    if let Ok(package) = SamplePackage::from_bytes(bytes) {
         one_encoding(bytes, &package.to_bytes());
     }
 }

@@ -163,6 +163,7 @@ fn roster() -> Roster {
         throw_away: true,
         epochs: types::Epochs::DAILY,
         successions: Vec::new(),
+        additions: Vec::new(),
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles: vec![Profile::from_toml(include_str!("../../profiles/face-512.toml")).expect("a profile")],
     }

@@ -10,7 +10,7 @@ use types::persona::{Binding, Claim, ClaimKind, Issued, LastIssue, Refused, Secr
 use types::profile::Profile;
 use types::recovery::{GuardedStatement, Guarding, RecoveryFault, Released};
 use types::roster::{Roster, RosterNode};
-use types::share::{Component, SharePackage};
+use types::share::{Component, SamplePackage, SharePackage};
 use types::sign::{Signed, public_key};
 use types::{Digest, Epoch, MemberId, NodeId, PartyId, RecoveryName, Signature, TraceKey};
 
@@ -154,7 +154,9 @@ fn guarded() -> GuardedStatement {
 
 pub(super) fn share_packages() -> Vec<Vec<u8>> {
     let components = [Component::Seed([1; 32]), Component::Values(vec![1, 2, 3, u32::MAX])];
-    vec![SharePackage { node: NodeId::ALL[2], components, salts: [[2; 32], [3; 32]] }.to_bytes()]
+    let template = SharePackage { node: NodeId::ALL[2], components, salts: [[2; 32], [3; 32]] };
+    let moving = SamplePackage { template: template.clone(), former: Some(template.clone()) };
+    vec![SamplePackage { template, former: None }.to_bytes(), moving.to_bytes()]
 }
 
 const PROFILE: &str = "id = \"face-4\"\nversion = 1\nmodality = \"face\"\ndescription = \"small\"\n[matching]\nkind = \"embedding\"\n\
@@ -189,6 +191,7 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         throw_away: true,
         epochs: types::Epochs::DAILY,
         successions: Vec::new(),
+        additions: Vec::new(),
         nodes,
         profiles: vec![small_profile()],
     };

@@ -19,6 +19,7 @@ import { Requests } from "./pages/requests";
 import { Inspect, Withdraw } from "./pages/self";
 import { Shield, ShieldButton } from "./pages/shield";
 import { Tour } from "./pages/tour";
+import { Renew } from "./pages/renew";
 import { Verify } from "./pages/verify";
 import { Mark, Notice, Page, Told, Working } from "./ui/basics";
 import { Gate } from "./ui/gate";
@@ -27,7 +28,7 @@ const MEMBER = ["home", "requests", "ledger", "personas", "guardians", "keys"] a
 const COMMONS = ["tour", "rules", "nodes", "log", "accuracy"] as const;
 
 const OPEN: Record<string, ComponentType> = { home: Home, enrol: Enrol, keys: Keys, shield: Shield, rules: Rules, nodes: Nodes, log: Log, accuracy: Accuracy, tour: Tour, recover: Recover };
-const GATED: Record<string, ComponentType> = { verify: Verify, requests: Requests, ledger: Ledger, inspect: Inspect, withdraw: Withdraw, personas: Personas, guardians: Guardians, unlock: Home };
+const GATED: Record<string, ComponentType> = { verify: Verify, renew: Renew, requests: Requests, ledger: Ledger, inspect: Inspect, withdraw: Withdraw, personas: Personas, guardians: Guardians, unlock: Home };
 
 const menuOpen = signal(false);
 

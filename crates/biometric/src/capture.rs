@@ -200,17 +200,33 @@ impl Capturer {
         Ok(None)
     }
 
+    /// A unit vector. Adding the mirror image's: as in the evaluation of Deng et al. (2019).
     fn embed(&self, aligned: &Picture) -> Result<Vec<f32>, Error> {
+        let mut values = self.embed_one(aligned)?;
+        if self.settings.embed.mirrored {
+            let other = self.embed_one(&aligned.mirrored())?;
+            values.iter_mut().zip(other).for_each(|(v, w)| *v += w);
+            self.normalise(&mut values)?;
+        }
+        Ok(values)
+    }
+
+    fn embed_one(&self, aligned: &Picture) -> Result<Vec<f32>, Error> {
         let input = network::planes(aligned, self.settings.embed.order, &self.settings.embed.scaling);
         let size = self.settings.embed.size as usize;
         let mut outputs = self.embedder.run(&[1, 3, size, size], input)?;
         let mut values = outputs.pop().unwrap_or_default();
+        self.normalise(&mut values)?;
+        Ok(values)
+    }
+
+    fn normalise(&self, values: &mut [f32]) -> Result<(), Error> {
         let norm = values.iter().map(|v| v * v).sum::<f32>().sqrt();
         if values.len() != self.matching.dimensions as usize || !norm.is_finite() || norm == 0.0 {
             return Err(self.embedder.wrong("its output is not a vector of the profile's dimensions"));
         }
         values.iter_mut().for_each(|v| *v /= norm);
-        Ok(values)
+        Ok(())
     }
 }
 

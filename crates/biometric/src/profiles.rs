@@ -35,10 +35,13 @@ mod tests {
     use crate::capture::FaceSettings;
 
     #[test]
-    fn every_built_in_profile_is_usable() {
+    fn every_profile_of_the_repository_is_usable() {
         for text in FILES {
             Profile::from_toml(text).unwrap();
         }
+        let mirrored = Profile::from_toml(include_str!("../../../profiles/face-512-mirrored.toml")).unwrap();
+        assert_ne!(mirrored.digest(), by_id("face-512").unwrap().digest());
+        assert!(FaceSettings::of(&mirrored).is_ok());
         let profiles = builtin();
         let mut ids: Vec<String> = profiles.iter().map(|p| p.id.to_string()).collect();
         ids.dedup();

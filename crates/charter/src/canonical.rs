@@ -52,6 +52,9 @@ fn write_lists(out: &mut Out, d: &Document) {
         out.text("profile_digest", &modality.profile_digest.to_hex());
         out.text("threshold", &modality.threshold);
         out.word("stations", &modality.stations);
+        if let Some(older) = &modality.replaces {
+            out.text("replaces", older.as_str());
+        }
     }
     for station in &d.stations {
         out.table("[[stations]]");

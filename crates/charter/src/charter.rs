@@ -61,7 +61,7 @@ impl Charter {
         }
     }
 
-    /// Charter 0: what holds until the operators adopt one. Every profile of the roster, enrolment open to everybody,
+    /// Charter 0: what holds until the operators adopt one. Every profile with which the commons began, enrolment open to everybody,
     /// deduplication and the member's own verification, no relying party.
     pub fn default_for(roster: &Roster) -> Self {
         Self::of(default_document(roster).normalised())
@@ -132,6 +132,10 @@ impl Charter {
     /// The entry of `profile`.
     pub fn modality(&self, profile: &ProfileId) -> Option<&Modality> {
         self.document.modalities.iter().find(|m| m.profile == *profile)
+    }
+    /// The modality to which members of `profile` move, if it is being replaced.
+    pub fn replacement(&self, profile: &ProfileId) -> Option<&Modality> {
+        self.document.modalities.iter().find(|m| m.replaces.as_ref() == Some(profile))
     }
     /// May `act` be done for `term`?
     pub fn serves(&self, term: &Purpose, act: Act) -> bool {
@@ -222,6 +226,7 @@ fn default_document(roster: &Roster) -> Document {
         profile_digest: profile.digest(),
         threshold: threshold(profile),
         stations: StationRule::Any,
+        replaces: None,
     };
     let controller = |node: &types::roster::RosterNode| Controller {
         // Only what the roster's digest binds: charter 0 must be the same on nodes whose rosters differ in names or addresses.
@@ -248,7 +253,7 @@ fn default_document(roster: &Roster) -> Document {
         answers: Answers::fixed(),
         recovery: None,
         controllers: roster.nodes.iter().map(controller).collect(),
-        modalities: roster.profiles.iter().map(modality).collect(),
+        modalities: roster.first_profiles().map(modality).collect(),
         stations: Vec::new(),
         purposes: vec![
             PurposeEntry {

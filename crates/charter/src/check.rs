@@ -129,6 +129,7 @@ fn check_modalities(d: &Document, roster: &Roster) -> Result<(), Error> {
             (!d.stations.is_empty()).then_some(()).ok_or_else(|| wrong(advice.to_owned()))?;
         }
     }
+    check_replacements(d, roster)?;
     let wanted = d.modalities.iter().any(|m| m.stations != StationRule::Any);
     match wanted || d.stations.is_empty() {
         true => Ok(()),
@@ -138,6 +139,31 @@ fn check_modalities(d: &Document, roster: &Roster) -> Result<(), Error> {
              none",
         )),
     }
+}
+
+/// From one profile to one other, both listed and both of one kind of trait. No chains: one move after the other.
+fn check_replacements(d: &Document, roster: &Roster) -> Result<(), Error> {
+    let kind = |id: &types::ProfileId| roster.profile(id).map(|profile| profile.modality.as_str());
+    for m in &d.modalities {
+        let Some(older) = &m.replaces else { continue };
+        let wrong = |advice: String| Err(Error::Modality { profile: m.profile.clone(), advice });
+        let Some(listed) = d.modalities.iter().find(|other| other.profile == *older && *older != m.profile) else {
+            return wrong(format!("it replaces {older}: list that one too, until its members have moved"));
+        };
+        if listed.replaces.is_some() || d.modalities.iter().any(|other| other.replaces.as_ref() == Some(&m.profile)) {
+            return wrong(format!("it replaces {older}: end one move before the next begins"));
+        }
+        if d.modalities.iter().any(|other| other.profile != m.profile && other.replaces.as_ref() == Some(older)) {
+            return wrong(format!("it replaces {older}, and so does another modality: let one of them"));
+        }
+        if kind(older) != kind(&m.profile) {
+            return wrong(format!("it replaces {older}, which is another kind of trait: list both side by side"));
+        }
+        if listed.stations > m.stations {
+            return wrong(format!("it replaces {older}: its samples must be taken at least as carefully"));
+        }
+    }
+    Ok(())
 }
 
 fn check_purposes(d: &Document) -> Result<(), Error> {

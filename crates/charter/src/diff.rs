@@ -174,6 +174,14 @@ impl Changes {
             let effect = if new.stations > old.stations { Effect::Narrower } else { Effect::Wider };
             self.say(effect, format!("{title}: samples are taken {}.", new.stations.in_words()));
         }
+        if old.replaces != new.replaces {
+            let text = match (&new.replaces, &old.replaces) {
+                (Some(older), _) => format!("{title}: members move to it from {older}."),
+                (None, Some(older)) => format!("{title}: members no longer move to it from {older}."),
+                (None, None) => String::new(),
+            };
+            self.say(Effect::Other, text);
+        }
         if old.profile_digest != new.profile_digest || old.threshold != new.threshold {
             self.say(Effect::Wider, format!("{title}: matches at {} instead of {}.", new.threshold, old.threshold));
         }
@@ -243,7 +251,8 @@ impl Named for Modality {
         self.profile.as_str()
     }
     fn detail(&self) -> String {
-        format!(": matches at {}", self.threshold)
+        let moves = self.replaces.as_ref().map(|older| format!("; members move to it from {older}"));
+        format!(": matches at {}{}", self.threshold, moves.unwrap_or_default())
     }
 }
 

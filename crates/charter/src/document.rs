@@ -201,6 +201,10 @@ pub struct Modality {
     pub threshold: String,
     /// Where samples may be taken.
     pub stations: StationRule,
+    /// The older profile from which members move to this one: each sample for it comes with a template of the older, too, and is
+    /// compared with who has not moved yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ProfileId>,
 }
 
 /// Where samples may be taken.

@@ -64,6 +64,12 @@ rules! {
     // Enrolment.
     /// The member has a record of this modality.
     AlreadyEnrolled = "already-enrolled", "this modality is enrolled; verify with it, or withdraw it first";
+    /// The modality is being replaced by another.
+    ModalityReplaced = "modality-replaced", "enrol under the profile that replaces it";
+    /// The member has a record that moves to this modality.
+    RenewInstead = "renew-instead", "renew your record under the new profile: `commons renew`";
+    /// A template in the profile that is being replaced is wanted, or is not.
+    FormerSample = "former-sample", "send the sample's templates as the charter in force asks for";
     /// The member has no record of this modality.
     NoRecord = "no-record", "enrol this modality first";
     /// No valid voucher of an inviter.

@@ -350,6 +350,30 @@ fn what_the_roster_and_the_system_say_cannot_be_said_otherwise() {
     assert!(matches!(refused(|d| d.modalities[0].profile_digest = Digest([0; 32])), Error::Modality { .. }));
     assert!(matches!(refused(|d| d.modalities[0].threshold = "very strict".to_owned()), Error::Modality { .. }));
     assert!(matches!(refused(|d| d.modalities[0].stations = StationRule::Listed), Error::Modality { .. }));
+    fn replace(d: &mut Document, newer: usize, older: &str) {
+        d.modalities[newer].replaces = Some(profile_id(older));
+    }
+    for (what, change) in [
+        ("itself", (|d| replace(d, 0, "face-512")) as fn(&mut Document)),
+        ("one that is not listed", |d| {
+            replace(d, 1, "face-512");
+            d.modalities.remove(0);
+            d.parties.iter_mut().for_each(|party| {
+                party.profiles.iter_mut().for_each(|profile| *profile = profile_id("voice-512"));
+            });
+        }),
+        ("each other", |d| {
+            replace(d, 0, "voice-512");
+            replace(d, 1, "face-512");
+        }),
+        ("one whose samples are taken more carefully", |d| {
+            replace(d, 1, "face-512");
+            d.stations = vec![station()];
+            d.modalities[0].stations = StationRule::Listed;
+        }),
+    ] {
+        assert!(matches!(refused(change), Error::Modality { .. }), "{what}");
+    }
     assert_eq!(refused(|d| d.answers.membership = vec![Reveal::Membership]), Error::Answers);
     assert_eq!(refused(|d| d.answers.verification.push(Reveal::Membership)), Error::Answers);
 }

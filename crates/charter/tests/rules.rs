@@ -13,10 +13,10 @@ use support::*;
 use types::consent::{
     Answer, Ask, AskStatement, GrantState, Narrowing, Purpose, Reply, StandingGrant, StationSeal, Terms, Use, Voucher,
 };
-use types::message::{Action, Submission};
+use types::message::{Action, Former, Submission};
 use types::roster::Roster;
 use types::sign::Signed;
-use types::{AskId, GrantId, MemberId, OperationId, SubjectId, UnixSeconds, limits};
+use types::{AskId, Digest, GrantId, MemberId, OperationId, SubjectId, UnixSeconds, limits};
 
 /// A request with all that it is judged by. Built by each scene, then spoilt by each case.
 struct Scene {
@@ -203,6 +203,7 @@ fn seal(submission: &Submission, change: impl FnOnce(&mut StationSeal)) -> Signe
         station: public(STATION),
         profile: submission.profile.clone(),
         commitments: submission.commitments,
+        former: submission.former.clone(),
         at: NOW - 30,
     };
     change(&mut seal);
@@ -222,6 +223,7 @@ fn every_rule_refuses_something() {
     one_use_consent();
     enrolment();
     stations();
+    replacements();
     terms();
     narrowing_and_revoking();
     uses();
@@ -376,6 +378,90 @@ fn stations() {
     };
     later(StationRule::Enrolment).allowed();
     later(StationRule::Listed).refused(Rule::StationMissing);
+}
+
+/// voice-512 takes the place of face-512 (in the tests both are of faces).
+fn moving(change: impl FnOnce(&mut Document)) -> Charter {
+    charter_with(|d| {
+        d.modalities.iter_mut().find(|m| m.profile == profile_id("voice-512")).unwrap().replaces =
+            Some(profile_id("face-512"));
+        change(d);
+    })
+}
+
+fn with_former(charter: &Charter) -> Submission {
+    let mut sample = submission(charter, "voice-512", Purpose::deduplication());
+    let older = charter.modality(&profile_id("face-512")).unwrap();
+    let commitments = [Digest([4; 32]), Digest([5; 32]), Digest([6; 32])];
+    sample.former = Some(Former { profile: older.profile.clone(), profile_digest: older.profile_digest, commitments });
+    sample
+}
+
+fn has(profiles: &'static [&'static str]) -> impl Fn(&mut Facts<'_>) {
+    move |facts| {
+        let profiles = profiles.iter().map(|id| profile_id(id)).collect();
+        facts.signer = Some(charter::MemberFacts { profiles, ..member(ALICE) });
+    }
+}
+
+fn replacements() {
+    let charter = moving(|_| ());
+    let enrol = |change: fn(&mut Submission)| {
+        let mut sample = with_former(&charter);
+        change(&mut sample);
+        scene(charter.clone(), ALICE, Action::Enrol(sample))
+    };
+    assert_eq!(enrol(|_| ()).allowed(), Permit::Enrol { adds_modality: false });
+    enrol(|s| s.former = None).refused(Rule::FormerSample);
+    enrol(|s| s.former.as_mut().unwrap().profile = profile_id("voice-512")).refused(Rule::FormerSample);
+    enrol(|s| s.former.as_mut().unwrap().profile_digest.0[0] ^= 1).refused(Rule::FormerSample);
+    enrol(|s| {
+        (s.profile, s.profile_digest) = {
+            let former = s.former.take().unwrap();
+            (former.profile, former.profile_digest)
+        }
+    })
+    .refused(Rule::ModalityReplaced);
+    enrol(|_| ()).with(has(&["face-512"])).refused(Rule::RenewInstead);
+    enrol(|_| ()).with(has(&["voice-512"])).refused(Rule::AlreadyEnrolled);
+
+    let renew = |change: fn(&mut Submission)| {
+        let mut sample = with_former(&charter);
+        change(&mut sample);
+        scene(charter.clone(), ALICE, Action::Renew(sample))
+    };
+    for held in [&["face-512"][..], &["voice-512"], &["face-512", "voice-512"]] {
+        assert_eq!(renew(|_| ()).with(has(held)).allowed(), Permit::Renew);
+        renew(|s| s.former = None).with(has(held)).refused(Rule::FormerSample);
+        renew(|_| ()).with(has(held)).with(shielded).refused(Rule::ShieldUp);
+    }
+    renew(|_| ()).with(has(&[])).refused(Rule::NoRecord);
+    // Within the older one, and for comparisons with one record, nothing is different; nowhere else does a former template belong.
+    let plain_sample = |purpose| submission(&charter, "face-512", purpose);
+    let renewal = scene(charter.clone(), ALICE, Action::Renew(plain_sample(Purpose::deduplication())));
+    assert_eq!(renewal.with(has(&["face-512"])).allowed(), Permit::Renew);
+    let verify = |sample| scene(charter.clone(), ALICE, Action::Verify(sample)).with(has(&["face-512", "voice-512"]));
+    verify(plain_sample(Purpose::verification())).allowed();
+    verify(submission(&charter, "voice-512", Purpose::verification())).allowed();
+    let mut both = with_former(&charter);
+    both.grant.purpose = Purpose::verification();
+    verify(both).refused(Rule::FormerSample);
+    let unasked = with_former(&plain());
+    scene(plain(), ALICE, Action::Enrol(unasked)).refused(Rule::FormerSample);
+
+    // One seal for both templates: those of two people cannot be put together.
+    let strict = moving(|d| {
+        d.stations = vec![station()];
+        d.modalities.iter_mut().for_each(|m| m.stations = StationRule::Enrolment);
+    });
+    let sealed = |change: fn(&mut StationSeal)| {
+        let mut sample = with_former(&strict);
+        sample.station = Some(seal(&sample, change));
+        scene(strict.clone(), ALICE, Action::Renew(sample)).with(has(&["face-512"]))
+    };
+    sealed(|_| ()).allowed();
+    sealed(|seal| seal.former = None).refused(Rule::StationSeal);
+    sealed(|seal| seal.former.as_mut().unwrap().commitments[0].0[0] ^= 1).refused(Rule::StationSeal);
 }
 
 fn terms() {

@@ -235,10 +235,13 @@ impl Context {
     }
 }
 
-/// A roster may leave out how photographs are captured; where it matches exactly as a built-in profile does, that one knows.
-fn with_capture(mut roster: Roster) -> Roster {
+/// A roster may leave out how photographs are captured; where it matches exactly as a built-in profile does, that one knows. Added
+/// profiles are signed as they are.
+pub(crate) fn with_capture(mut roster: Roster) -> Roster {
+    let added: Vec<_> = roster.additions.iter().map(|addition| addition.profile.clone()).collect();
     for profile in &mut roster.profiles {
         if profile.capture.is_none()
+            && !added.contains(&profile.id)
             && let Some(own) = biometric::profiles::by_id(profile.id.as_str())
             && own.digest() == profile.digest()
         {

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use biometric::Template;
 use biometric::npy::Npy;
+use charter::Charter;
 use types::profile::{Matching, Profile};
 use types::roster::Roster;
 use types::{ProfileId, limits};
 use zeroize::Zeroizing;
 
-use crate::args::SampleArgs;
+use crate::args::{KeptArgs, SampleArgs};
 use crate::assets;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -22,12 +23,34 @@ pub(crate) struct Sample {
     pub(crate) template: Template,
 }
 
+/// What a failure is called when only more knowledge can choose a profile.
+const SEVERAL: &str = "several-profiles";
+
 /// Reads, checks and extracts.
 pub(crate) fn read(context: &Context, roster: &Roster, args: &SampleArgs) -> Result<Sample, Failure> {
+    read_for(context, roster, &|_| true, args)
+}
+
+/// As [`read`]; absent when several profiles of the commons fit and none was named.
+pub(crate) fn read_if_clear(context: &Context, roster: &Roster, args: &SampleArgs) -> Result<Option<Sample>, Failure> {
+    match read(context, roster, args) {
+        Ok(sample) => Ok(Some(sample)),
+        Err(failure) if failure.code == SEVERAL => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// As [`read`], for one of the profiles for which `fits` holds, unless one was named.
+pub(crate) fn read_for(
+    context: &Context,
+    roster: &Roster,
+    fits: &dyn Fn(&Profile) -> bool,
+    args: &SampleArgs,
+) -> Result<Sample, Failure> {
     let wanted = args.profile.as_deref();
     match (&args.photo, &args.vector, &args.iris) {
         (Some(photo), _, _) => {
-            let profile = choose(roster, wanted, &Kind::Photograph)?;
+            let profile = choose(roster, fits, wanted, &Kind::Photograph)?;
             let bytes = Zeroizing::new(read_input(photo, limits::PICTURE_BYTES)?);
             let spinner = context.out.spinner("Reading your photograph");
             let template = assets::capturer(&profile)
@@ -37,12 +60,12 @@ pub(crate) fn read(context: &Context, roster: &Roster, args: &SampleArgs) -> Res
         }
         (None, Some(vector), _) => {
             let vector_values = read_vector(vector, args.row).map_err(|failure| failure.about(vector.display()))?;
-            let profile = choose(roster, wanted, &Kind::Vector(vector_values.len()))?;
+            let profile = choose(roster, fits, wanted, &Kind::Vector(vector_values.len()))?;
             let template = from_vector(&vector_values, &profile).map_err(|failure| failure.about(vector.display()))?;
             Ok(Sample { profile: profile.id, template })
         }
         (None, None, Some(iris)) => {
-            let profile = choose(roster, wanted, &Kind::Iris)?;
+            let profile = choose(roster, fits, wanted, &Kind::Iris)?;
             let masks = args.masks.as_deref().unwrap_or_else(|| Path::new(""));
             let codes = Zeroizing::new(read_input(iris, limits::TEMPLATE_FILE_BYTES)?);
             let mask_bytes = Zeroizing::new(read_input(masks, limits::TEMPLATE_FILE_BYTES)?);
@@ -55,6 +78,52 @@ pub(crate) fn read(context: &Context, roster: &Roster, args: &SampleArgs) -> Res
     }
 }
 
+/// A sample that is to be kept: in the profile that the charter has for newcomers, and in the one that it replaces, where it does.
+pub(crate) struct Kept {
+    pub(crate) sample: Sample,
+    pub(crate) former: Option<Sample>,
+}
+
+/// Reads what [`read_if_clear`] has not, and the same sample in the profile that is being replaced.
+pub(crate) fn to_keep(
+    context: &Context,
+    roster: &Roster,
+    charter: &Charter,
+    clear: Option<Sample>,
+    args: &KeptArgs,
+) -> Result<Kept, Failure> {
+    let current = |profile: &Profile| charter.modality(&profile.id).is_some() && charter.replacement(&profile.id).is_none();
+    let sample = match clear {
+        Some(sample) => sample,
+        None => read_for(context, roster, &current, &args.sample)?,
+    };
+    let older = charter.modality(&sample.profile).and_then(|modality| modality.replaces.clone());
+    let Some(older) = older else {
+        return match &args.former {
+            None => Ok(Kept { sample, former: None }),
+            Some(_) => Err(Failure::input(
+                format!("{} replaces no other profile in the charter in force", sample.profile),
+                "leave --former out",
+            )),
+        };
+    };
+    let mut same = SampleArgs { profile: Some(older.to_string()), ..args.sample.clone() };
+    match (&same.vector, &args.former) {
+        (Some(_), Some(former)) => same.vector = Some(former.clone()),
+        (Some(_), None) => {
+            return Err(Failure::input(
+                format!("{} replaces {older}, and who has not moved yet is compared with too", sample.profile),
+                format!("give the vector of the same sample for {older} with --former FILE"),
+            )
+            .coded("former-sample"));
+        }
+        (None, Some(_)) => return Err(Failure::input("--former goes with --vector", "leave it out")),
+        (None, None) => {}
+    }
+    let former = Some(read(context, roster, &same)?);
+    Ok(Kept { sample, former })
+}
+
 /// The kinds of input, each with what chooses a profile for it.
 pub(crate) enum Kind {
     Photograph,
@@ -63,12 +132,19 @@ pub(crate) enum Kind {
 }
 
 /// The profile that the person named, or the only one of the commons that fits.
-pub(crate) fn choose(roster: &Roster, wanted: Option<&str>, kind: &Kind) -> Result<Profile, Failure> {
+pub(crate) fn choose(
+    roster: &Roster,
+    among: &dyn Fn(&Profile) -> bool,
+    wanted: Option<&str>,
+    kind: &Kind,
+) -> Result<Profile, Failure> {
     let known = roster.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(wanted) = wanted {
         return named(roster, wanted, &known).and_then(|profile| check_kind(profile, kind));
     }
     let fitting: Vec<&Profile> = roster.profiles.iter().filter(|profile| fits(profile, kind)).collect();
+    let chosen: Vec<&Profile> = fitting.iter().filter(|profile| among(profile)).copied().collect();
+    let fitting = if chosen.is_empty() { fitting } else { chosen };
     match fitting.as_slice() {
         [only] => Ok((*only).clone()),
         [] => {
@@ -81,7 +157,8 @@ pub(crate) fn choose(roster: &Roster, wanted: Option<&str>, kind: &Kind) -> Resu
         }
         several => {
             let names = several.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(", ");
-            Err(Failure::input("several modality profiles of this commons fit", format!("choose with --profile: {names}")))
+            Err(Failure::input("several modality profiles of this commons fit", format!("choose with --profile: {names}"))
+                .coded(SEVERAL))
         }
     }
 }

@@ -64,6 +64,7 @@ impl Commons {
             nodes: NodeId::ALL.map(node).to_vec(),
             profiles: vec![biometric::profiles::by_id("face-512").unwrap()],
             successions: Vec::new(),
+            additions: Vec::new(),
         };
         Self { keys, roster }
     }

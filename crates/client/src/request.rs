@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use credential::{Fresh, MemberSecret, escrow};
 use ed25519_dalek::SigningKey;
-use mpc::sharing::{SplitRandomness, split};
+use mpc::sharing::{Split, SplitRandomness, split};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use types::api::{RequestBody, to_base64};
 use types::consent::{
     Answer, Ask, Narrowing, Operation, Purpose, Reply, SignedCharter, StandingGrant, StationSeal, Terms, Use, Voucher,
 };
-use types::message::{Action, Grant, Request, Submission, VERSION};
+use types::message::{Action, Former, Grant, Request, Submission, VERSION};
 use types::persona::{Binding, Claim};
 use types::profile::Profile;
 use types::recovery::{Approval, RecoveryStart, SetGuardians};
 use types::roster::Roster;
 use types::seal::{ESCROW, SHARE, SealKey, seal};
-use types::share::SharePackage;
+use types::share::SamplePackage;
 use types::sign::{Message, Signed, public_key};
 use types::{
     AskId, Digest, Epoch, GrantId, NodeId, OperationId, PartyId, ProfileId, RecoveryName, SubjectId, TraceKey, UnixSeconds,
@@ -45,6 +45,8 @@ pub struct Template<'a> {
 pub struct Sample<'a> {
     /// The template.
     pub template: Template<'a>,
+    /// The template of the same sample in the profile that this one replaces: `charter::Charter::modality` says whether it does.
+    pub former: Option<Template<'a>>,
     /// A note for the consent.
     pub note: &'a str,
     /// Key of the capture station that took it, where there is one: it seals the sample.
@@ -56,7 +58,7 @@ pub struct Sample<'a> {
 impl<'a> Sample<'a> {
     /// Taken with the member's own device, vouched for by nobody.
     pub fn new(template: Template<'a>, note: &'a str) -> Self {
-        Self { template, note, station: None, vouchers: &[] }
+        Self { template, former: None, note, station: None, vouchers: &[] }
     }
 }
 
@@ -272,8 +274,8 @@ pub(crate) fn prepare_as(
 /// What is sealed to each node beside the request.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and nearly always the larger one")]
 enum Parcels {
-    /// A template's shares.
-    Template([SharePackage; 3]),
+    /// A sample's shares.
+    Template([SamplePackage; 3]),
     /// The shares of the member's secret.
     Escrow([escrow::Share; 3]),
 }
@@ -300,7 +302,7 @@ struct Draft<'c> {
     subject: Option<SubjectId>,
 }
 
-impl Draft<'_> {
+impl<'c> Draft<'c> {
     fn action(&mut self, question: Question<'_>, device: &SigningKey, trace: &TraceKey) -> Result<(Call, Action), Error> {
         Ok(match question {
             Question::Enrol(sample) => (Call::Enrol, Action::Enrol(self.submit(&sample, Purpose::deduplication())?)),
@@ -399,25 +401,37 @@ impl Draft<'_> {
 
     /// Splits the template; the commitments go into what is signed, the packages to the nodes.
     fn submit(&mut self, sample: &Sample<'_>, purpose: Purpose) -> Result<Submission, Error> {
-        let profile = self.commons.profile(sample.template.profile)?;
-        let (got, want) = (sample.template.values.len(), profile.matching.input_len());
+        note_fits(sample.note)?;
+        let (profile, parts) = self.split(&sample.template)?;
+        let older = sample.former.as_ref().map(|template| self.split(template)).transpose()?;
+        let (note, not_before, expires_at) = (sample.note.to_owned(), self.now, self.expires_at);
+        let grant = Grant { purpose, note, not_before, expires_at, uses: 1, charter: self.charter };
+        let (profile, profile_digest, commitments) = (profile.id.clone(), profile.digest(), parts.commitments);
+        let former = older.as_ref().map(|(profile, parts)| {
+            let (profile, profile_digest) = (profile.id.clone(), profile.digest());
+            Former { profile, profile_digest, commitments: parts.commitments }
+        });
+        let seal = |key: &SigningKey| {
+            let (commons, station, profile, former) =
+                (self.commons.digest, public_key(key), profile.clone(), former.clone());
+            Signed::new(StationSeal { commons, station, profile, commitments, former, at: self.now }, key)
+        };
+        let station = sample.station.map(seal);
+        let mut of_older = older.map_or([None, None, None], |(_, parts)| parts.packages.map(Some)).into_iter();
+        let package = |template| SamplePackage { template, former: of_older.next().flatten() };
+        self.parcels = Some(Parcels::Template(parts.packages.map(package)));
+        Ok(Submission { profile, profile_digest, commitments, former, grant, station, vouchers: sample.vouchers.to_vec() })
+    }
+
+    fn split(&mut self, template: &Template<'_>) -> Result<(&'c Profile, Split), Error> {
+        let profile = self.commons.profile(template.profile)?;
+        let (got, want) = (template.values.len(), profile.matching.input_len());
         if got != want {
             return Err(Error::WrongLength { profile: profile.id.clone(), got, want });
         }
-        note_fits(sample.note)?;
         let mut random = Zeroizing::new([0; 160]);
         self.rng.fill_bytes(random.as_mut());
-        let split = split(sample.template.values, &SplitRandomness::from_bytes(&random));
-        let (note, not_before, expires_at) = (sample.note.to_owned(), self.now, self.expires_at);
-        let grant = Grant { purpose, note, not_before, expires_at, uses: 1, charter: self.charter };
-        let (profile, profile_digest, commitments) = (profile.id.clone(), profile.digest(), split.commitments);
-        let seal = |key: &SigningKey| {
-            let (commons, station, profile) = (self.commons.digest, public_key(key), profile.clone());
-            Signed::new(StationSeal { commons, station, profile, commitments, at: self.now }, key)
-        };
-        let station = sample.station.map(seal);
-        self.parcels = Some(Parcels::Template(split.packages));
-        Ok(Submission { profile, profile_digest, commitments, grant, station, vouchers: sample.vouchers.to_vec() })
+        Ok((profile, split(template.values, &SplitRandomness::from_bytes(&random))))
     }
 }
 

@@ -45,6 +45,7 @@ fn roster(url: &str, tls_key: Digest) -> Roster {
         nodes,
         profiles,
         successions: Vec::new(),
+        additions: Vec::new(),
     }
 }
 

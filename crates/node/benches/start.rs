@@ -138,6 +138,7 @@ fn roster() -> Roster {
         throw_away: true,
         epochs: types::Epochs::DAILY,
         successions: Vec::new(),
+        additions: Vec::new(),
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
     }

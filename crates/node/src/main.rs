@@ -64,6 +64,11 @@ enum Command {
     /// On the first remaining node with the new node's card; on the second with the file that the first printed. Neither changes
     /// anything but the roster on standard output.
     Succeed(Succeed),
+    /// Take a new profile into the roster, such as a better model: all three nodes sign, in the order of their numbers
+    ///
+    /// Node 1 with the profile's file; nodes 2 and 3 with the file that the one before printed. Nothing is changed but the roster on standard
+    /// output. Whether the profile may be used is for the charter to say.
+    AddProfile(AddProfile),
     /// On a remaining node, stopped: write the file that the new node needs of it
     ///
     /// The file is sealed to the new node, and holds no share that says anything without the other remaining node's file.
@@ -169,6 +174,18 @@ struct Succeed {
 }
 
 #[derive(Args)]
+struct AddProfile {
+    #[command(flatten)]
+    configured: Configured,
+    /// The new profile, in TOML
+    #[arg(long, value_name = "FILE", conflicts_with = "sign", required_unless_present = "sign")]
+    profile: Option<PathBuf>,
+    /// Roster that the node before printed, to sign it too
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct GiveOver {
     #[command(flatten)]
     configured: Configured,
@@ -227,6 +244,7 @@ async fn obey(command: Command, json: bool) -> Result<(), Error> {
         Command::Check(configured) => check(&configured, json).await,
         Command::Refresh(refresh) => renew_shares(&refresh, json).await,
         Command::Succeed(succeed) => print_succession(&succeed, json).await,
+        Command::AddProfile(add) => print_addition(&add, json),
         Command::Handover(give) => hand_over(&give, json).await,
         Command::Rebuild(rebuild) => rebuild_node(&rebuild, json).await,
         Command::Fsck(fsck) => check_directory(&fsck, json).await,
@@ -262,7 +280,16 @@ fn print_roster(make: &MakeRoster, json: bool) -> Result<(), Error> {
     nodes.sort_by_key(|node| node.id);
     let profiles = make.profiles.iter().map(|path| read_profile(path)).collect::<Result<Vec<_>, _>>()?;
     let (version, commons, epochs) = (types::roster::VERSION, make.commons.clone(), types::Epochs::of(make.epoch));
-    let roster = Roster { version, commons, throw_away: false, epochs, nodes, profiles, successions: Vec::new() };
+    let roster = Roster {
+        version,
+        commons,
+        throw_away: false,
+        epochs,
+        nodes,
+        profiles,
+        successions: Vec::new(),
+        additions: Vec::new(),
+    };
     roster.check()?;
     if json {
         return print_json(&json!({ "digest": roster.digest(), "roster": roster }));
@@ -373,6 +400,39 @@ async fn print_succession(succeed: &Succeed, json: bool) -> Result<(), Error> {
     };
     print(&format!(
         "# Roster of a Trust Commons. Digest: {}\n# Keys in force: {}\n# {next}\n{}",
+        roster.digest(),
+        roster.keys(),
+        roster.to_toml()?
+    ))
+}
+
+fn print_addition(add: &AddProfile, json: bool) -> Result<(), Error> {
+    let config = NodeConfig::load(add.configured.config.as_deref(), &add.configured.overrides)?;
+    let roster = match (&add.profile, &add.sign) {
+        (Some(profile), _) => node::operator::add_profile(&config, read_profile(profile)?)?,
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Error::Config { what: format!("cannot read {}: {e}", path.display()) })?;
+            node::operator::sign_addition(&config, &text)?
+        }
+        (None, None) => return Err(Error::Config { what: "give --profile or --sign".to_owned() }),
+    };
+    let whole = roster.check().is_ok();
+    let added = roster.additions.last().and_then(|addition| roster.profile(&addition.profile));
+    if json {
+        let added = added.map(|profile| json!({ "id": profile.id, "digest": profile.digest() }));
+        return print_json(
+            &json!({ "digest": roster.digest(), "keys": roster.keys(), "added": added, "complete": whole, "roster": roster }),
+        );
+    }
+    let signed = roster.additions.last().map_or(0, |addition| addition.signatures.len());
+    let next = match whole {
+        true => "Complete: the roster of all three nodes and of all clients from now on.".to_owned(),
+        false => format!("Send this to node {}, for `commons-node add-profile --sign`.", signed + 1),
+    };
+    let profile = added.map_or_else(String::new, |p| format!("{}, {} Digest: {}", p.id, p.description, p.digest()));
+    print(&format!(
+        "# Roster of a Trust Commons. Digest: {}\n# In force: {}\n# Added: {profile}\n# {next}\n{}",
         roster.digest(),
         roster.keys(),
         roster.to_toml()?

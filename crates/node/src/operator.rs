@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use types::OperationId;
 use types::api::{CommonsBody, DecisionBody, Problem, RequestBody, from_base64, to_base64};
 use types::message::{Action, Certificate};
+use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
 
 use crate::Error;
@@ -86,6 +87,38 @@ pub async fn refresh(config: &NodeConfig, wait: bool) -> Result<Refreshed, Error
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let decision = decided.decision;
     Ok(Refreshed { epoch, operation: decision.operation.to_hex(), batch: decision.batch, done, milliseconds })
+}
+
+/// The roster with one more profile, signed by node 1. The other two nodes' signatures are missing.
+///
+/// # Errors
+/// What [`NodeConfig::open`] says; [`Error::Types`] when the profile cannot be added, or this is not node 1.
+pub fn add_profile(config: &NodeConfig, profile: Profile) -> Result<Roster, Error> {
+    let (roster, identity) = config.open()?;
+    let mut next = roster.add(profile)?;
+    next.sign_addition(identity.signing_key())?;
+    Ok(next)
+}
+
+/// Adds the signature of the node of this configuration to a roster that adds one profile to the one in force, and nothing else.
+///
+/// # Errors
+/// As [`add_profile`]; [`Error::Config`] when it changes anything else.
+pub fn sign_addition(config: &NodeConfig, text: &str) -> Result<Roster, Error> {
+    let (roster, identity) = config.open()?;
+    let mut next = Roster::unchecked(text)?;
+    let mut before = next.clone();
+    let added = before.additions.pop();
+    before.profiles.retain(|profile| added.as_ref().is_none_or(|added| added.profile != profile.id));
+    if added.is_none() || before != roster {
+        let what = "the roster to sign: it does more than to add one profile to the one that this node has".to_owned();
+        return Err(Error::Config { what });
+    }
+    next.sign_addition(identity.signing_key())?;
+    if next.additions.last().is_some_and(|addition| addition.signatures.len() == next.nodes.len()) {
+        next.check()?;
+    }
+    Ok(next)
 }
 
 /// A roster in which `successor` takes the place of the node with its number, signed by the node of this configuration. The other

@@ -261,8 +261,9 @@ pub async fn loopback_with(dir: &Path, commons: &str, profiles: Vec<Profile>, ep
     let (b, card_b) = loopback_node(dir, &roster_path, two).await?;
     let (c, card_c) = loopback_node(dir, &roster_path, three).await?;
     let nodes = vec![card_a.node, card_b.node, card_c.node];
-    let (version, commons, successions) = (types::roster::VERSION, commons.to_owned(), Vec::new());
-    let roster = Roster { version, commons, throw_away: true, epochs, nodes, profiles, successions };
+    let (version, commons) = (types::roster::VERSION, commons.to_owned());
+    let (successions, additions) = (Vec::new(), Vec::new());
+    let roster = Roster { version, commons, throw_away: true, epochs, nodes, profiles, successions, additions };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(Error::io(&roster_path))?;
     Ok(Loopback { roster, roster_path, nodes: [a, b, c] })

@@ -166,6 +166,25 @@ impl Commons {
         Ok(())
     }
 
+    /// Takes the modality profile in the text `profile` into the roster that everybody has from now on, with the commands of the operators'
+    /// guide. Nodes that run go on with the one before until they are started again.
+    ///
+    /// # Errors
+    /// When a command fails or a file cannot be written.
+    pub fn add_profile(&mut self, profile: &str) -> io::Result<()> {
+        let path = |name: &str| self.directory.path().join(name);
+        std::fs::write(path("newer.toml"), profile)?;
+        let [one, two, three] = NodeId::ALL;
+        let mut text = run(self.command(one, "add-profile").arg("--profile").arg(path("newer.toml")))?;
+        for node in [two, three] {
+            std::fs::write(path("signed.toml"), &text)?;
+            text = run(self.command(node, "add-profile").arg("--sign").arg(path("signed.toml")))?;
+        }
+        std::fs::write(path("roster.toml"), &text)?;
+        self.roster = Roster::from_toml(&text).map_err(io::Error::other)?;
+        Ok(())
+    }
+
     /// Kills a node's process (SIGKILL) and waits until it is gone.
     ///
     /// # Errors

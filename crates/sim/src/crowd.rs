@@ -63,13 +63,15 @@ impl Crowd {
 }
 
 impl Person {
-    /// The template that a device would make for `profile` (PROTOCOL section 2). Empty for other kinds than embeddings.
+    /// The template that a device would make for `profile` (PROTOCOL section 2). Empty for other kinds than embeddings. A profile of more
+    /// dimensions is a model that sees more of the face.
     pub fn template(&self, profile: &Profile) -> Vec<u32> {
         let Matching::Embedding(embedding) = &profile.matching else { return Vec::new() };
         let (scale, clamp) = (f64::from(embedding.scale), f64::from(embedding.clamp));
         #[expect(clippy::cast_possible_truncation, reason = "clamped")]
         let quantise = |x: &f64| (x * scale).round().clamp(-clamp, clamp - 1.0) as i32;
-        self.face.iter().map(quantise).map(i32::cast_unsigned).collect()
+        let seen = unit(self.face.iter().copied().cycle().take(embedding.dimensions as usize).collect());
+        seen.iter().map(quantise).map(i32::cast_unsigned).collect()
     }
 }
 

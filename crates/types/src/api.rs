@@ -55,7 +55,7 @@ pub fn from_base64(what: &'static str, text: &str) -> Result<Vec<u8>, Error> {
 pub struct RequestBody {
     /// base64url of the canonical bytes of `Signed<Request>`.
     pub request: String,
-    /// base64url of what is sealed to this node with HPKE (context: the request's digest): a `SharePackage` (purpose `seal::SHARE`),
+    /// base64url of what is sealed to this node with HPKE (context: the request's digest): a `SamplePackage` (purpose `seal::SHARE`),
     /// or for `Bind` a `credential::escrow::Share` (purpose `seal::ESCROW`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,

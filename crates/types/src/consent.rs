@@ -8,6 +8,7 @@ use std::io::Read;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+use crate::message::Former;
 use crate::sign::Message;
 use crate::{AskId, DeviceKey, Digest, Error, GrantId, PartyId, ProfileId, Signature, SubjectId, UnixSeconds, limits};
 
@@ -216,6 +217,9 @@ pub struct StationSeal {
     pub profile: ProfileId,
     /// The commitments to the shared template: [`crate::message::Submission::commitments`].
     pub commitments: [Digest; 3],
+    /// The other template of the same sample: [`crate::message::Submission::former`]. One seal for both, so that nobody puts
+    /// templates of two people together.
+    pub former: Option<Former>,
     /// When it was taken.
     pub at: UnixSeconds,
 }

@@ -6,6 +6,7 @@
 //! Every signed or stored message is encoded with [borsh](https://borsh.io) (one byte string per value, so that a signature
 //! over bytes is a signature over the value), is size-limited before it is parsed, and carries a version.
 
+pub mod addition;
 pub mod api;
 mod codec;
 pub mod consent;

@@ -38,6 +38,8 @@ pub const GUARDIAN_CODE_CHARS: usize = 64;
 pub const APPROVAL_LIFETIME_S: u64 = 30 * 24 * 3600;
 /// Nodes that may have been replaced in the life of a commons.
 pub const SUCCESSIONS: usize = 64;
+/// Profiles that may be added in the life of a commons.
+pub const ADDITIONS: usize = 32;
 /// Acts of operators in one message between nodes.
 pub const OPERATORS_ACTS: usize = 16;
 /// Bytes of one signed request other than a charter's.
@@ -58,10 +60,12 @@ pub const ATTRIBUTES_BYTES: usize = 1024;
 pub const REFUSALS_PER_MEMBER: usize = 64;
 /// Coordinates a template may have (an iris record has 19,200).
 pub const TEMPLATE_COORDINATES: usize = 32_768;
-/// Bytes of one sealed share: an explicit component of 4 bytes per coordinate, one seed, salts, HPKE overhead.
-pub const SEALED_SHARE_BYTES: usize = 4 * TEMPLATE_COORDINATES + 1024;
-/// Bytes of one HTTP body: request and sealed share in base64, with room for JSON.
-pub const HTTP_BODY_BYTES: usize = 256 * 1024;
+/// Bytes of one template's share: an explicit component of 4 bytes per coordinate, one seed, salts.
+pub const SHARE_BYTES: usize = 4 * TEMPLATE_COORDINATES + 512;
+/// Bytes of what is sealed to one node: the shares of two templates of one sample, HPKE overhead.
+pub const SEALED_SHARE_BYTES: usize = 2 * SHARE_BYTES + 512;
+/// Bytes of one HTTP body: request and sealed shares in base64, with room for JSON.
+pub const HTTP_BODY_BYTES: usize = 512 * 1024;
 /// Bytes of one signed answer. An inspection carries a third of a stored share.
 pub const ANSWER_BYTES: usize = 512 * 1024;
 /// Seconds a request may be valid for at most.

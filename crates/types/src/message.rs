@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of every message in this module.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// What a device asks of the three nodes. Signed by `device`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -133,7 +133,7 @@ pub enum Action {
         /// What is vouched for about me, at most [`limits::CLAIMS`]; what I leave out is signed as not vouched for.
         claims: Vec<Signed<Claim>>,
     },
-    /// Replace one's record by one of a newer sample: it must match the record, and nobody else's.
+    /// Replace one's record by one of a newer sample, or by one of a newer profile: it must match the record, and nobody else's.
     Renew(Submission),
     /// An operator: renew all stored shares, so that those stolen before and those stolen after do not combine. Signed with a
     /// node's own signing key.
@@ -157,12 +157,26 @@ pub struct Submission {
     pub profile_digest: Digest,
     /// `H(x_j || salt_j)` for j = 1, 2, 3. The two holders of a component check it, so that they hold the same.
     pub commitments: [Digest; 3],
+    /// The same sample in the profile that this one replaces, where the charter asks for it.
+    pub former: Option<Former>,
     /// Consent to exactly this operation.
     pub grant: Grant,
     /// The capture station's word, where the charter asks for one.
     pub station: Option<Signed<StationSeal>>,
     /// Who vouches for the newcomer, where the charter asks for it; at most [`limits::VOUCHERS`].
     pub vouchers: Vec<Signed<Voucher>>,
+}
+
+/// A template of the same sample in the profile that is being replaced: it is searched for among those who have not moved yet, or
+/// compared with the record that moves, and never kept.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Former {
+    /// As in [`Submission`].
+    pub profile: ProfileId,
+    /// As in [`Submission`].
+    pub profile_digest: Digest,
+    /// As in [`Submission`].
+    pub commitments: [Digest; 3],
 }
 
 /// Consent, inside the signed request: purpose-bound, expiring, for one use.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::addition::Addition;
 use crate::profile::Profile;
 use crate::succession::Succession;
 use crate::{DeviceKey, Digest, Epochs, Error, IssuerPublicKey, NodeId, ProfileId, limits};
@@ -30,6 +31,9 @@ pub struct Roster {
     /// Nodes that were replaced, oldest first.
     #[serde(default, rename = "succession", skip_serializing_if = "Vec::is_empty")]
     pub successions: Vec<Succession>,
+    /// Profiles that were added since the commons began, oldest first.
+    #[serde(default, rename = "addition", skip_serializing_if = "Vec::is_empty")]
+    pub additions: Vec<Addition>,
 }
 
 /// One node's public face.
@@ -70,7 +74,7 @@ impl Roster {
         Ok(roster)
     }
 
-    /// As [`Self::from_toml`], of a file in which the last succession may lack signatures.
+    /// As [`Self::from_toml`], of a file in which the last succession or addition may lack signatures.
     ///
     /// # Errors
     /// [`Error::Roster`] when it is no roster at all.
@@ -134,17 +138,18 @@ impl Roster {
                 return Err(Error::Roster(format!("profile {} is listed twice", profile.id)));
             }
         }
-        self.check_successions()
+        self.check_successions()?;
+        self.check_additions()
     }
 
-    /// Names this commons in every message: binds its first keys, its epochs and its profiles, but not URLs, which may move. A node
-    /// that is replaced changes nothing of it; [`Self::keys`] names the keys in force.
+    /// Names this commons in every message: binds its first keys and profiles and its epochs, but not URLs, which may move. A node
+    /// that is replaced and a profile that is added change nothing of it; [`Self::keys`] names what is in force.
     pub fn digest(&self) -> Digest {
         let mut parts: Vec<Vec<u8>> =
             vec![(self.commons.len() as u64).to_le_bytes().to_vec(), self.commons.clone().into_bytes()];
         parts.push([self.epochs.length_s.to_le_bytes(), self.epochs.grace_s.to_le_bytes()].concat());
         parts.extend(self.nodes_after(0).iter().map(RosterNode::key_bytes));
-        for profile in &self.profiles {
+        for profile in self.first_profiles() {
             parts.push(profile.digest().0.to_vec());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();

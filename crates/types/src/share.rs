@@ -32,7 +32,16 @@ pub struct SharePackage {
     pub salts: [[u8; 32]; 2],
 }
 
-impl SharePackage {
+/// What one node receives of one sample.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
+pub struct SamplePackage {
+    /// Of its template.
+    pub template: SharePackage,
+    /// Of its template in the profile that is being replaced: [`crate::message::Submission::former`].
+    pub former: Option<SharePackage>,
+}
+
+impl SamplePackage {
     /// Canonical bytes, to be sealed.
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)
@@ -55,5 +64,11 @@ impl fmt::Debug for Component {
 impl fmt::Debug for SharePackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SharePackage {{ node: {}, <redacted> }}", self.node)
+    }
+}
+
+impl fmt::Debug for SamplePackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SamplePackage {{ node: {}, <redacted> }}", self.template.node)
     }
 }

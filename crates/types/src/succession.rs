@@ -76,13 +76,8 @@ impl Roster {
         Self { nodes: self.nodes_after(count), successions, ..self.clone() }
     }
 
-    /// Names the keys in force, where [`Self::digest`] names the commons. The same until a node is replaced.
-    pub fn keys(&self) -> Digest {
-        self.keys_after(self.successions.len())
-    }
-
     /// The keys in force after the first `count` successions.
-    fn keys_after(&self, count: usize) -> Digest {
+    pub(crate) fn keys_after(&self, count: usize) -> Digest {
         let commons = self.digest();
         if count == 0 {
             return commons;
@@ -92,11 +87,17 @@ impl Roster {
         Digest::of("trust-commons/v1/roster-keys", &parts)
     }
 
-    /// Whether `newer` is this roster with further successions: what a client that trusts this one may take in its place.
+    /// Whether `newer` is this roster with further successions and additions: what a client that trusts this one may take in its
+    /// place. Profiles stay as they are, also in how a sample becomes a template.
     pub fn continues_as(&self, newer: &Self) -> bool {
+        let count = self.successions.len();
         self.digest() == newer.digest()
             && newer.successions.starts_with(&self.successions)
-            && newer.generation(self.successions.len()).keys() == self.keys()
+            && newer.keys_after(count) == self.keys_after(count)
+            && newer.additions.starts_with(&self.additions)
+            // What is new is signed by those whom this roster knows, or by who came after them.
+            && newer.additions.iter().skip(self.additions.len()).all(|addition| addition.after >= count)
+            && self.profiles.iter().all(|profile| newer.profile(&profile.id) == Some(profile))
     }
 
     /// Begins a succession: `successor` in the place of the node with its number. It lacks both signatures.

@@ -4,7 +4,7 @@
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use types::consent::Purpose;
-use types::message::{Action, Certificate, Decision, Grant, Outcome, Request, Submission, VERSION};
+use types::message::{Action, Certificate, Decision, Former, Grant, Outcome, Request, Submission, VERSION};
 use types::persona::{Claim, ClaimKind};
 use types::roster::{Roster, RosterNode};
 use types::sign::{Message, Signed, public_key, sign};
@@ -35,6 +35,7 @@ fn roster(keys: &[SigningKey; 3]) -> Roster {
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles,
         successions: Vec::new(),
+        additions: Vec::new(),
     }
 }
 
@@ -48,7 +49,8 @@ fn action() -> impl Strategy<Value = Action> {
         let grant = Grant { purpose, note, not_before: time / 2, expires_at: time, uses: 1, charter: Digest(bytes) };
         let commitments = [Digest(bytes), Digest([1; 32]), Digest([2; 32])];
         let (profile, profile_digest) = (ProfileId::new("face-512").unwrap(), Digest(bytes));
-        Submission { profile, profile_digest, commitments, grant, station: None, vouchers: Vec::new() }
+        let former = Some(Former { profile: profile.clone(), profile_digest, commitments });
+        Submission { profile, profile_digest, commitments, former, grant, station: None, vouchers: Vec::new() }
     });
     prop_oneof![
         submission.clone().prop_map(Action::Enrol),
@@ -116,7 +118,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = Signed::<Request>::from_bytes(&bytes);
         let _ = Certificate::from_bytes(&bytes);
-        let _ = types::share::SharePackage::from_bytes(&bytes);
+        let _ = types::share::SamplePackage::from_bytes(&bytes);
         let _ = Signed::<types::message::Statement>::from_bytes(&bytes);
     }
 }

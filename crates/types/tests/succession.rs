@@ -2,41 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should panic")]
 
-use ed25519_dalek::SigningKey;
-use types::profile::Profile;
-use types::roster::{Roster, RosterNode, VERSION};
+mod support;
+
+use support::{founding, key, node};
+use types::roster::Roster;
 use types::sign::public_key;
 use types::{Digest, NodeId};
-
-const PROFILE: &str = "id = 'vector-64'\nversion = 1\nmodality = 'test'\ndescription = 'random vectors'\n[matching]\n\
-    kind = 'embedding'\ndimensions = 64\nscale = 140\nclamp = 64\ncosine_threshold = 0.6\nnorm_min = 0.8\nnorm_max = 1.05\n";
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_bytes(&[seed; 32])
-}
-
-fn node(id: NodeId, seed: u8) -> RosterNode {
-    RosterNode {
-        id,
-        operator: format!("operator {seed}"),
-        url: format!("https://node-{seed}.example"),
-        peer_address: format!("node-{seed}.example:9443"),
-        signing_key: public_key(&key(seed)),
-        log_key: public_key(&key(100 + seed)),
-        seal_key: Digest([seed; 32]),
-        issuer_key: types::IssuerPublicKey([seed; 96]),
-        tls_key: Digest([seed; 32]),
-    }
-}
-
-fn founding() -> Roster {
-    let nodes = NodeId::ALL.map(|id| node(id, id.number())).to_vec();
-    let profiles = vec![Profile::from_toml(PROFILE).unwrap()];
-    let (commons, epochs) = ("test".to_owned(), types::Epochs::DAILY);
-    let roster = Roster { version: VERSION, commons, throw_away: false, epochs, nodes, profiles, successions: Vec::new() };
-    roster.check().unwrap();
-    roster
-}
 
 /// Node 2 is replaced at batch 10, then node 3 at batch 20.
 fn twice() -> [Roster; 3] {

@@ -1,20 +1,20 @@
 //! The bindings: one class, `Commons`, that the page's worker holds.
 //!
 //! Every method takes and gives plain values: strings, bytes, and JSON as text. An error is thrown as JSON text too (`trouble`). Here: the key,
-//! the sample, decisions, receipts and logs, the tour. Beside it: personas, guardians and recovery.
+//! decisions, receipts and logs, the tour. Beside it: samples, personas, guardians and recovery.
 
 mod personas;
 mod recovery;
+mod samples;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use biometric::Template as FaceTemplate;
-use biometric::capture::{Capturer, Models};
+use biometric::capture::Models;
 use client::history::{Missing, missing};
 use client::keyfile::Cost;
 use client::receipt::Kept;
-use client::request::{Question, Sample, Template};
+use client::request::{Question, Sample};
 use client::rules::decode_signed;
 use client::{Client, Error, Events, Followed, InForce, MemberKey, Platform as _, Proof};
 use ed25519_dalek::SigningKey;
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use types::api::{from_base64, to_base64};
 use types::consent::{Narrowing, Terms};
 use types::message::Event;
+use types::profile::Profile;
 use types::roster::Roster;
 use types::sign::public_key;
 use types::{AskId, Digest, GrantId, NodeId, OperationId, ProfileId};
@@ -30,6 +31,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use zeroize::Zeroizing;
 
+use self::samples::{Samples, Taken};
 use crate::shell::{Browser, Fetch, random};
 use crate::{pixels, trouble, view, workshop};
 
@@ -40,19 +42,12 @@ type Told = Result<String, JsValue>;
 const PAUSES: u32 = 16;
 const PAUSE_MS: u64 = 250;
 
-/// A template that was captured and has not left this module.
-struct Captured {
-    profile: ProfileId,
-    template: FaceTemplate,
-}
-
 /// One commons, one member.
 #[wasm_bindgen]
 pub struct Commons {
     client: Rc<Client<Fetch, Browser>>,
     key: RefCell<Option<MemberKey>>,
-    capturer: RefCell<Option<(ProfileId, Rc<Capturer>)>>,
-    captured: RefCell<Option<Captured>>,
+    samples: Samples,
     followed: RefCell<Followed>,
 }
 
@@ -82,7 +77,9 @@ impl Commons {
     pub fn new(roster: &str) -> Result<Commons, JsValue> {
         let mut roster = Roster::from_toml(roster).map_err(misfit)?;
         // A roster may leave out how photographs are captured; a built-in profile that matches the same way knows.
-        for profile in roster.profiles.iter_mut().filter(|profile| profile.capture.is_none()) {
+        let added: Vec<_> = roster.additions.iter().map(|addition| addition.profile.clone()).collect();
+        let silent = |profile: &&mut Profile| profile.capture.is_none() && !added.contains(&profile.id);
+        for profile in roster.profiles.iter_mut().filter(silent) {
             if let Some(own) = biometric::profiles::by_id(profile.id.as_str()).filter(|own| own.digest() == profile.digest())
             {
                 profile.capture = own.capture;
@@ -93,8 +90,7 @@ impl Commons {
         Ok(Self {
             client: Rc::new(client),
             key: RefCell::default(),
-            capturer: RefCell::default(),
-            captured: RefCell::default(),
+            samples: Samples::default(),
             followed: RefCell::new(followed),
         })
     }
@@ -150,16 +146,15 @@ impl Commons {
     pub fn load_models(&self, profile: &str, detect: Vec<u8>, landmark: Vec<u8>, embed: Vec<u8>) -> Result<(), JsValue> {
         let id = ProfileId::new(profile).map_err(misfit)?;
         let profile = self.client.commons().profile(&id).map_err(fail)?;
-        let capturer = Capturer::new(profile, Models { detect, landmark, embed }).map_err(unsampled)?;
-        self.capturer.replace(Some((id, Rc::new(capturer))));
-        Ok(())
+        self.samples.load(profile, Models { detect, landmark, embed })
     }
+    /// Those of every profile of photographs.
     pub fn has_models(&self) -> bool {
-        self.capturer.borrow().is_some()
+        self.samples.has_models(&self.client.commons().roster().profiles)
     }
     /// Guidance from a camera's picture: what was measured; thrown: what to change.
     pub fn look(&self, rgba: &[u8], width: u32, height: u32) -> Told {
-        let (_, capturer) = self.capturer()?;
+        let (_, capturer) = self.samples.capturer()?;
         Ok(text(&capturer.look(&ppm(rgba, width, height)?).map_err(unsampled)?))
     }
     /// Captures a template from a camera's picture and keeps it here.
@@ -168,30 +163,32 @@ impl Commons {
     }
     /// Captures a template from a photograph and keeps it here.
     pub fn capture(&self, photograph: &[u8]) -> Told {
-        let (profile, capturer) = self.capturer()?;
-        let embedding = capturer.embedding(photograph).map_err(unsampled)?;
-        let template = self.quantise(&profile, embedding.values())?;
-        self.captured.replace(Some(Captured { profile, template }));
-        Ok(text(&embedding.quality()))
+        Ok(text(&self.capture_sample(photograph)?))
     }
     pub fn has_sample(&self) -> bool {
-        self.captured.borrow().is_some()
+        self.samples.has_sample()
     }
     pub fn forget_sample(&self) {
-        self.captured.replace(None);
+        self.samples.forget();
     }
 
     // Decisions.
 
     pub async fn enrol(&self, note: String) -> Told {
-        let (device, (profile, values)) = (self.device()?, self.take_sample()?);
-        let template = Template { profile: &profile, values: &values };
-        self.settle(&device, Question::Enrol(Sample::new(template, &note))).await
+        let (device, (kept, former)) = (self.device()?, self.sample_to_keep().await?);
+        let former = former.as_ref().map(Taken::template);
+        self.settle(&device, Question::Enrol(Sample { former, ..Sample::new(kept.template(), &note) })).await
     }
     pub async fn verify(&self, note: String) -> Told {
-        let (device, (profile, values)) = (self.device()?, self.take_sample()?);
-        let template = Template { profile: &profile, values: &values };
-        self.settle(&device, Question::Verify(Sample::new(template, &note))).await
+        let device = self.device()?;
+        let taken = self.sample_of_own_record(&device).await?;
+        self.settle(&device, Question::Verify(Sample::new(taken.template(), &note))).await
+    }
+    /// The new sample in the place of the old one, in the newer profile where there is one.
+    pub async fn renew(&self, note: String) -> Told {
+        let (device, (kept, former)) = (self.device()?, self.sample_to_keep().await?);
+        let former = former.as_ref().map(Taken::template);
+        self.settle(&device, Question::Renew(Sample { former, ..Sample::new(kept.template(), &note) })).await
     }
     pub async fn withdraw(&self) -> Told {
         self.settle(&self.device()?, Question::Withdraw(None)).await
@@ -226,9 +223,9 @@ impl Commons {
         let device = self.device()?;
         let taken = match terms.operation {
             types::consent::Operation::Membership => None,
-            types::consent::Operation::Verification => Some(self.take_sample()?),
+            types::consent::Operation::Verification => Some(self.sample_of(terms.profile.as_ref())?),
         };
-        let sample = taken.as_ref().map(|(profile, values)| Sample::new(Template { profile, values }, ""));
+        let sample = taken.as_ref().map(Taken::sample);
         self.settle(&device, Question::Approve(ask, terms, sample)).await
     }
     pub async fn refuse(&self, ask: String) -> Told {
@@ -361,7 +358,7 @@ impl Commons {
 
     /// A template of a photograph, as numbers, for the person whose it is.
     pub fn show_template(&self, photograph: &[u8]) -> Told {
-        let (profile, capturer) = self.capturer()?;
+        let (profile, capturer) = self.samples.capturer()?;
         let embedding = capturer.embedding(photograph).map_err(unsampled)?;
         let values = Zeroizing::new(self.quantise(&profile, embedding.values())?.input_values());
         let shares = workshop::shares(&values, &random().map_err(fail)?);
@@ -385,28 +382,6 @@ impl Commons {
 
     fn member_key(&self) -> Result<MemberKey, JsValue> {
         self.key.borrow().clone().ok_or_else(locked)
-    }
-
-    fn capturer(&self) -> Result<(ProfileId, Rc<Capturer>), JsValue> {
-        self.capturer
-            .borrow()
-            .clone()
-            .ok_or_else(|| thrown(&trouble::own("no-models", "the face models are not loaded yet")))
-    }
-
-    fn quantise(&self, profile: &ProfileId, embedding: &[f32]) -> Result<FaceTemplate, JsValue> {
-        let profile = self.client.commons().profile(profile).map_err(fail)?;
-        let types::profile::Matching::Embedding(matching) = &profile.matching else {
-            return Err(thrown(&trouble::own("sample", "this profile matches no vectors")));
-        };
-        FaceTemplate::from_embedding(embedding, matching).map_err(unsampled)
-    }
-
-    /// The captured template, once.
-    fn take_sample(&self) -> Result<(ProfileId, Zeroizing<Vec<u32>>), JsValue> {
-        let captured = self.captured.take();
-        let captured = captured.ok_or_else(|| thrown(&trouble::own("no-sample", "there is no fresh sample")))?;
-        Ok((captured.profile, Zeroizing::new(captured.template.input_values())))
     }
 
     async fn permitted(&self, terms: &Terms) -> Result<(), JsValue> {
@@ -469,7 +444,7 @@ fn locked() -> JsValue {
 /// The same template as the command line makes, for tests: the words that would be shared, in base64.
 #[wasm_bindgen]
 pub fn template_for_test(commons: &Commons, photograph: &[u8]) -> Told {
-    let (profile, capturer) = commons.capturer()?;
+    let (profile, capturer) = commons.samples.capturer()?;
     let embedding = capturer.embedding(photograph).map_err(unsampled)?;
     let values = commons.quantise(&profile, embedding.values())?.input_values();
     Ok(to_base64(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))

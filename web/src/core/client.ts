@@ -53,7 +53,7 @@ const pixels = (method: string) => <T>({ rgba, width, height }: Pixels) => ask<T
 
 export const client = {
   start: (stored: string | null) => ask<{ begin: Begin; online: boolean; roster: Roster }>("start", [stored]),
-  models: (profile: string, progress?: (part: number) => void) => ask<null>("models", [profile], progress),
+  models: (progress?: (part: number) => void) => ask<null>("models", [], progress),
   hasModels: () => ask<boolean>("has_models"),
 
   newKey: (passphrase: string) => ask<Uint8Array>("new_key", [passphrase]),
@@ -102,6 +102,7 @@ export const client = {
 
   enrol: (note: string) => ask<Decision>("enrol", [note]),
   verify: (note: string) => ask<Decision>("verify", [note]),
+  renew: (note: string) => ask<Decision>("renew", [note]),
   withdraw: () => ask<Decision>("withdraw"),
   grant: (terms: Terms) => ask<Decision>("grant", [JSON.stringify(terms)]),
   narrow: (grant: string, expiresAt: number | undefined, uses: number | undefined, origin?: Kept) =>

@@ -177,7 +177,7 @@ export interface Charter {
     retention: { outcomes_days: number; uses_days: number };
     rates: { verifications_per_hour: number; asks_per_member_per_day: number };
     controllers?: { name: string; contact: string }[];
-    modalities?: { profile: string; threshold: string }[];
+    modalities?: { profile: string; threshold: string; replaces?: string }[];
     purposes?: { term: string; title: string; text: string; operations: string[] }[];
     parties?: Party[];
     [key: string]: unknown;

@@ -120,19 +120,25 @@ const MODELS_BYTES = 7_266_000;
 
 let loading: Promise<void> | null = null;
 
-async function loadModels(profile: string, report: (part: number) => void): Promise<void> {
+/** Of every profile of photographs: a sample may be asked for in two of them. */
+async function loadModels(report: (part: number) => void): Promise<void> {
   const client = ready();
   if (client.has_models()) return;
   const roster = JSON.parse(client.roster()) as { profiles: { id: string; models: { file: string; sha256: string }[] }[] };
-  const models = roster.profiles.find((one) => one.id === profile)?.models ?? [];
+  const profiles = roster.profiles.filter((one) => one.models.length === 3);
+  if (!profiles.length) throw JSON.stringify({ code: "models-missing", text: "no profile names models", nodes: [] });
+  const wanted = new Map(profiles.flatMap((one) => one.models).map((model) => [model.sha256, model]));
   let got = 0;
   const progress = (bytes: number) => {
     got += bytes;
-    report(Math.min(0.97, got / MODELS_BYTES));
+    report(Math.min(0.97, got / (MODELS_BYTES * (wanted.size / 3))));
   };
-  const [detect, landmark, embed] = await Promise.all(models.map((model) => fetchModel(model.file, model.sha256, progress)));
-  if (!detect || !landmark || !embed) throw JSON.stringify({ code: "models-missing", text: "this profile names no models", nodes: [] });
-  client.load_models(profile, detect, landmark, embed);
+  const fetched = await Promise.all([...wanted.values()].map(async (model) => [model.sha256, await fetchModel(model.file, model.sha256, progress)] as const));
+  const byHash = new Map(fetched);
+  for (const { id, models } of profiles) {
+    const [detect, landmark, embed] = models.map((model) => byHash.get(model.sha256)!);
+    client.load_models(id, detect!, landmark!, embed!);
+  }
   report(1);
 }
 
@@ -150,9 +156,9 @@ const own = {
     digest = roster.digest;
     return JSON.stringify({ begin, online: !!asked?.data, roster });
   },
-  async models(profile: string, id: number): Promise<string> {
+  async models(id: number): Promise<string> {
     const report = (part: number) => self.postMessage({ id, progress: part });
-    loading ??= loadModels(profile, report).finally(() => (loading = null));
+    loading ??= loadModels(report).finally(() => (loading = null));
     await loading;
     return "null";
   },

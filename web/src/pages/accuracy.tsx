@@ -5,7 +5,6 @@ import type { Profile } from "../core/types";
 import { figure, percent, t } from "../strings/i18n";
 import { Det } from "../ui/det";
 import { Page, Rows, Section, Told, Working, useAct } from "../ui/basics";
-import { faceProfile } from "../ui/sample";
 
 export function Accuracy() {
   const profiles = roster.value?.profiles ?? [];
@@ -89,7 +88,7 @@ function Device() {
   const sample = begin.value?.samples[0];
   if (!sample) return null;
   const measure = async () => {
-    await client.models(faceProfile());
+    await client.models();
     const photo = new Uint8Array(await (await fetch(`/samples/${sample}`)).arrayBuffer());
     await client.showTemplate(photo);
     const before = performance.now();

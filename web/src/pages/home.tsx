@@ -8,6 +8,7 @@ import { Notice, Page, Section, Told, Working, useAct } from "../ui/basics";
 import { Grey } from "../ui/fields";
 import { Unlock } from "../ui/gate";
 import { Recovering } from "./recover";
+import { newer } from "./renew";
 
 export function Home() {
   if (device.value) return <Member />;
@@ -149,12 +150,22 @@ function Member() {
           </p>
           <p>{one.asks.length ? <a href="#/requests">{t("home.waiting", { count: one.asks.length })}</a> : t("home.nobody_waits")}</p>
           <p>{active ? <a href="#/ledger">{t("home.grants", { count: active })}</a> : t("home.no_grants")}</p>
+          {newer() && (
+            <Notice kind="plain" title={t("renew.better")}>
+              <p>
+                <a href="#/renew">{t("renew.move")}</a>
+              </p>
+            </Notice>
+          )}
           <div class="acts">
             <a class="button main" href="#/verify">
               {t("home.prove")}
             </a>
             <a class="button" href="#/inspect">
               {t("home.inspect")}
+            </a>
+            <a class="button" href="#/renew">
+              {t("home.renew")}
             </a>
             <a class="button" href="#/withdraw">
               {t("home.withdraw")}

@@ -60,7 +60,7 @@ function One({ face, setFace }: StopProps) {
   const pick = (name: string) => {
     setPicked(name);
     void act.run(async () => {
-      await client.models(faceProfile(), setPart);
+      await client.models(setPart);
       setPart(null);
       const blob = await (await fetch(`/samples/${name}`)).blob();
       const made = { shown: await client.showTemplate(await photograph(blob)), picture: await greyPicture(blob, SIDE) };

@@ -73,7 +73,7 @@ export function Sample(props: {
     if (await client.hasModels()) return;
     setMode("models");
     setPart(0);
-    await client.models(faceProfile(), setPart);
+    await client.models(setPart);
   };
 
   const finish = (measured: Quality) => {

@@ -168,6 +168,17 @@ impl Picture {
         Self { width: self.height, height: self.width, samples }
     }
 
+    /// The picture as in a mirror.
+    pub(super) fn mirrored(&self) -> Self {
+        let mut samples = Vec::with_capacity(self.samples.len());
+        for row in 0..self.height {
+            for column in (0..self.width).rev() {
+                samples.extend(self.pixel(column, row));
+            }
+        }
+        Self { width: self.width, height: self.height, samples }
+    }
+
     /// Brightness of every pixel, 0 to 255 (ITU-R BT.601).
     pub(super) fn grey(&self) -> Vec<f32> {
         let brightness = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);

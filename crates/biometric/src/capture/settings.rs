@@ -96,6 +96,9 @@ pub struct EmbedSettings {
     pub order: ColourOrder,
     /// Preparation of the input.
     pub scaling: Scaling,
+    /// The face is embedded as it is and as its mirror image, and the sum of both counts: twice the time, fewer errors.
+    #[serde(default)]
+    pub mirrored: bool,
 }
 
 impl FaceSettings {

@@ -21,6 +21,11 @@ enum Voice {
 impl Case<'_> {
     pub(super) fn enrol(&self, submission: &Submission) -> Result<Permit, Refusal> {
         self.submission(submission, Act::Enrolment)?;
+        let replacement = self.charter.replacement(&submission.profile);
+        ensure(replacement.is_none(), Rule::ModalityReplaced, || {
+            let newer = replacement.map_or_else(String::new, |m| m.profile.to_string());
+            format!("{} is being replaced by {newer}", submission.profile)
+        })?;
         let Some(member) = &self.facts.signer else {
             ensure(!self.facts.former_device, Rule::DeviceTaken, || {
                 "this device was a member's, who has recovered to another".to_owned()
@@ -32,6 +37,8 @@ impl Case<'_> {
         ensure(!member.profiles.contains(&submission.profile), Rule::AlreadyEnrolled, || {
             format!("you have a {} record already", submission.profile)
         })?;
+        let moves = submission.former.as_ref().is_some_and(|former| member.profiles.contains(&former.profile));
+        ensure(!moves, Rule::RenewInstead, || "your record moves to this profile; a second one would be yours".to_owned())?;
         Ok(Permit::Enrol { adds_modality: true })
     }
 
@@ -43,11 +50,15 @@ impl Case<'_> {
         Ok(Permit::Verify)
     }
 
-    /// A renewal is an enrolment in place of another, by the member: what an enrolment's sample must fulfil, its sample must.
+    /// A renewal is an enrolment in place of another, by the member: what an enrolment's sample must fulfil, its sample must. Who
+    /// has not moved to the profile yet moves with it.
     pub(super) fn renew(&self, submission: &Submission) -> Result<Permit, Refusal> {
         let member = self.open_signer()?;
         self.submission(submission, Act::Enrolment)?;
-        self.has_record(member, &submission.profile)?;
+        let moves = submission.former.as_ref().is_some_and(|former| member.profiles.contains(&former.profile));
+        if !moves {
+            self.has_record(member, &submission.profile)?;
+        }
         self.comparison_rate()?;
         Ok(Permit::Renew)
     }

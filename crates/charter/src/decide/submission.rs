@@ -5,6 +5,7 @@ use types::{ProfileId, limits};
 
 use super::{Case, ensure, refuse};
 use crate::check::is_plain;
+use crate::document::Modality;
 use crate::rule::{Refusal, Rule};
 use crate::{Act, StationRule};
 
@@ -20,6 +21,7 @@ impl Case<'_> {
         })?;
         self.serves(&submission.grant.purpose, act)?;
         self.consent(&submission.grant)?;
+        self.former(submission, modality, act)?;
         self.station(submission, modality.stations, act)
     }
 
@@ -35,6 +37,30 @@ impl Case<'_> {
             }
             (None, Some(_)) => refuse(Rule::SampleMissing, "a verification takes a fresh sample"),
             (Some(_), None) => refuse(Rule::SampleUnexpected, "a question of membership takes no sample"),
+        }
+    }
+
+    /// A sample that is to be kept in a profile that replaces another comes in both; no other does.
+    fn former(&self, submission: &Submission, modality: &Modality, act: Act) -> Result<(), Refusal> {
+        let wanted = modality.replaces.as_ref().filter(|_| act == Act::Enrolment);
+        match (wanted, &submission.former) {
+            (None, None) => Ok(()),
+            (Some(older), None) => refuse(
+                Rule::FormerSample,
+                format!(
+                    "while members move from {older}, a sample is compared with theirs too: send its {older} template as well"
+                ),
+            ),
+            (None, Some(former)) => {
+                refuse(Rule::FormerSample, format!("a template of {} is not wanted here: leave it out", former.profile))
+            }
+            (Some(older), Some(former)) => {
+                let listed = self.charter.modality(older).map(|m| m.profile_digest);
+                let same = former.profile == *older && Some(former.profile_digest) == listed;
+                ensure(same, Rule::FormerSample, || {
+                    format!("the other template must be of {older}, as the charter lists it")
+                })
+            }
         }
     }
 
@@ -64,7 +90,8 @@ impl Case<'_> {
         ensure(listed, Rule::StationMissing, || "the station is not one that the charter lists".to_owned())?;
         let same = seal.commons == self.request.commons
             && seal.profile == submission.profile
-            && seal.commitments == submission.commitments;
+            && seal.commitments == submission.commitments
+            && seal.former == submission.former;
         ensure(same, Rule::StationSeal, || "the station's seal is for another sample".to_owned())?;
         // As long as a request may live, by clocks that may differ.
         let age_s = self.now.saturating_sub(seal.at);

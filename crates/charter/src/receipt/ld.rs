@@ -22,6 +22,7 @@
 use serde_json::{Map, Value, json};
 use types::consent::{Operation, Purpose, Reply, Terms};
 use types::message::{Action, Decision, Finding, Outcome, Request, Submission};
+use types::profile::Profile;
 use types::roster::Roster;
 use types::{PartyId, ProfileId, UnixSeconds};
 
@@ -111,6 +112,8 @@ struct Event<'a> {
     purpose: Option<&'a Purpose>,
     note: &'a str,
     profile: Option<&'a ProfileId>,
+    /// The same sample in this profile is compared and not kept.
+    former: Option<&'a ProfileId>,
     terms: Option<&'a Terms>,
     party: Option<&'a PartyId>,
     /// A measurement of a body is processed.
@@ -133,6 +136,7 @@ const OWN: Event<'static> = Event {
     purpose: None,
     note: "",
     profile: None,
+    former: None,
     terms: None,
     party: None,
     biometric: true,
@@ -220,6 +224,7 @@ impl<'a> Event<'a> {
             purpose: Some(&grant.purpose),
             note: &grant.note,
             profile: Some(&submission.profile),
+            former: submission.former.as_ref().map(|former| &former.profile),
             until: Some(grant.expires_at),
             ..OWN
         }
@@ -234,6 +239,7 @@ impl<'a> Event<'a> {
             purpose: Some(&terms.purpose),
             note: &terms.note,
             profile: terms.profile.as_ref(),
+            former: None,
             terms: Some(terms),
             party: Some(&terms.party),
             biometric,
@@ -266,7 +272,7 @@ fn process(charter: &Charter, roster: &Roster, decision: &Decision, event: &Even
     let mut process = json!({
         "@type": "dpv:Process",
         "dpv:hasPurpose": purposes(charter, event),
-        "dpv:hasPersonalData": personal_data(roster, event),
+        "dpv:hasPersonalData": personal_data(charter, roster, event),
         "dpv:hasProcessing": event.processing,
         "dpv:hasDataSource": ["dpv:DataSubjectDataSource"],
         "dpv:hasDataController": controllers,
@@ -313,17 +319,25 @@ fn purposes(charter: &Charter, event: &Event<'_>) -> Vec<Value> {
     vec![purpose]
 }
 
-fn personal_data(roster: &Roster, event: &Event<'_>) -> Vec<Value> {
+fn personal_data(charter: &Charter, roster: &Roster, event: &Event<'_>) -> Vec<Value> {
     let entry = |class: &str, broader: Vec<&str>, label: String| json!({ "@type": class, "skos:broader": broader, "skos:prefLabel": label });
     let mut data = Vec::new();
     if event.biometric {
-        let concerned = roster.profiles.iter().filter(|profile| event.profile.is_none_or(|id| *id == profile.id));
+        // Of everything: what there was when it was decided, whatever profiles were added since.
+        let all = |profile: &Profile| {
+            roster.first_profiles().any(|first| first.id == profile.id) || charter.modality(&profile.id).is_some()
+        };
+        let of = |profile: &Profile, id: Option<&ProfileId>| id == Some(&profile.id);
+        let concerned = roster.profiles.iter().filter(|profile| {
+            of(profile, event.profile) || of(profile, event.former) || (event.profile.is_none() && all(profile))
+        });
         data.extend(concerned.map(|profile| {
             let mut broader = vec!["pd:Biometric"];
             if profile.id.as_str().starts_with("face") {
                 broader.push("pd:FacialPrint");
             }
-            let label = format!("a {} template, split into shares that no node can read alone", profile.id);
+            let compared = if of(profile, event.former) { ", to be compared and not kept" } else { "" };
+            let label = format!("a {} template, split into shares that no node can read alone{compared}", profile.id);
             entry("dpv:SpecialCategoryPersonalData", broader, label)
         }));
     }

@@ -74,6 +74,7 @@ pub(crate) fn roster() -> Roster {
         throw_away: false,
         epochs: types::Epochs::DAILY,
         successions: Vec::new(),
+        additions: Vec::new(),
         nodes: NodeId::ALL.map(node).to_vec(),
         profiles: vec![profile("face-512", "0.48"), profile("voice-512", "0.4")],
     };
@@ -95,6 +96,7 @@ pub(crate) fn document(roster: &Roster) -> Document {
             profile_digest: profile.digest(),
             threshold: Charter::threshold(profile),
             stations: StationRule::Any,
+            replaces: None,
         }
     };
     let party = |id: &str, key, operations: &[Operation], purpose, profiles: &[&str]| Party {
@@ -189,6 +191,7 @@ pub(crate) fn submission(charter: &Charter, profile: &str, purpose: Purpose) -> 
         profile_digest: charter.modality(&profile).map_or(Digest([0; 32]), |m| m.profile_digest),
         profile,
         commitments: [Digest([1; 32]), Digest([2; 32]), Digest([3; 32])],
+        former: None,
         grant: Grant {
             purpose,
             note: String::new(),

@@ -212,6 +212,22 @@ pub(crate) struct SampleArgs {
     pub(crate) profile: Option<String>,
 }
 
+/// A sample that is kept as shares.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KeptArgs {
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+    /// With --vector, while one profile replaces another: the vector of the same sample in the older one
+    #[arg(long, value_name = "FILE", requires = "vector")]
+    pub(crate) former: Option<PathBuf>,
+    /// A note for your consent and receipt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Key file of the capture station that took the sample
+    #[arg(long, value_name = "FILE")]
+    pub(crate) station_key: Option<PathBuf>,
+}
+
 /// Become a member, once: your template is matched against everybody's on secret shares, and kept as shares if nobody matches.
 ///
 /// With it goes your signed consent: to this one use, for fraud prevention (deduplication), expiring in minutes.
@@ -229,18 +245,18 @@ Examples:
 Exit code 0: enrolled. 1: somebody with a matching template is already enrolled; nothing was kept.")]
 pub(crate) struct Enrol {
     #[command(flatten)]
-    pub(crate) sample: SampleArgs,
-    /// A note for your consent and receipt
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) note: Option<String>,
+    pub(crate) kept: KeptArgs,
     /// Who vouches for you: files that `commons vouch` wrote (repeatable)
     #[arg(long, value_name = "FILE", conflicts_with = "bulk")]
     pub(crate) voucher: Vec<PathBuf>,
-    /// Key file of the capture station that took the sample
-    #[arg(long, value_name = "FILE", conflicts_with = "bulk")]
-    pub(crate) station_key: Option<PathBuf>,
     /// Enrol many people: CSV with the columns row, subject, sample
-    #[arg(long, value_name = "INDEX.csv", requires = "templates", help_heading = "Many at once")]
+    #[arg(
+        long,
+        value_name = "INDEX.csv",
+        requires = "templates",
+        conflicts_with = "station_key",
+        help_heading = "Many at once"
+    )]
     pub(crate) bulk: Option<PathBuf>,
     /// The templates, one row each: vectors or packed iris codes
     #[arg(long, value_name = "FILE.npy", requires = "bulk", help_heading = "Many at once")]
@@ -291,17 +307,12 @@ pub(crate) struct Verify {
 Examples:
   commons renew me-years-later.jpg
   commons renew --vector embedding.json --json
+  commons renew me.jpg --profile face-512-mirrored   move to a better model
 
 Exit code 0: renewed. 1: not renewed, your record is as it was.")]
 pub(crate) struct Renew {
     #[command(flatten)]
-    pub(crate) sample: SampleArgs,
-    /// A note for your consent and receipt
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) note: Option<String>,
-    /// Key file of the capture station that took the sample
-    #[arg(long, value_name = "FILE")]
-    pub(crate) station_key: Option<PathBuf>,
+    pub(crate) kept: KeptArgs,
 }
 
 /// The file with the operators' keys.

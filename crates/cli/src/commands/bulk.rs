@@ -76,7 +76,7 @@ pub(crate) async fn run(context: &Context, args: Enrol) -> Result<Exit, Failure>
                     let device = key.bulk_device(&commons, &work.job, row as u64);
                     let values = Zeroizing::new(template.input_values());
                     let (client, profile, note) =
-                        (client.clone(), work.profile.id.clone(), args.note.clone().unwrap_or_default());
+                        (client.clone(), work.profile.id.clone(), args.kept.note.clone().unwrap_or_default());
                     let traffic = traffic.clone();
                     running.spawn(async move {
                         let template = request::Template { profile: &profile, values: &values };
@@ -212,7 +212,7 @@ impl Files {
         let index = args.bulk.as_deref().ok_or_else(missing)?;
         let templates = args.templates.as_deref().ok_or_else(missing)?;
         let large = |path| read_input(path, limits::TEMPLATE_FILE_BYTES);
-        let masks = args.sample.masks.as_deref().map(|path| large(path).map(Zeroizing::new)).transpose()?;
+        let masks = args.kept.sample.masks.as_deref().map(|path| large(path).map(Zeroizing::new)).transpose()?;
         Ok(Self { index: large(index)?, templates: Zeroizing::new(large(templates)?), masks })
     }
 
@@ -231,7 +231,7 @@ impl Files {
             entries.retain(|entry| seen.insert(entry.subject.clone()));
         }
         let kind = if self.masks.is_some() { Kind::Iris } else { Kind::Vector(table.columns()) };
-        let profile = choose(client.commons().roster(), args.sample.profile.as_deref(), &kind)?;
+        let profile = choose(client.commons().roster(), &|_| true, args.kept.sample.profile.as_deref(), &kind)?;
         let masks = self.masks.as_ref().map_or(&[][..], |masks| masks.as_slice());
         let parts = [
             client.commons().digest(),

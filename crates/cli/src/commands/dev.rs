@@ -188,6 +188,7 @@ async fn at_ports(
         nodes: entries,
         profiles,
         successions: Vec::new(),
+        additions: Vec::new(),
     };
     roster.check()?;
     std::fs::write(&roster_path, roster.to_toml()?).map_err(|error| Failure::write(&roster_path, &error))?;

@@ -208,7 +208,7 @@ async fn use_grant(context: &Context, args: Use) -> Result<Exit, Failure> {
     let values = sample.as_ref().map(|sample| Zeroizing::new(sample.template.input_values()));
     let taken = sample.as_ref().zip(values.as_ref()).map(|(sample, values)| {
         let template = Template { profile: &sample.profile, values };
-        Sample { template, note: "", station: station.as_ref().map(PartyKey::signing), vouchers: &[] }
+        Sample { template, former: None, note: "", station: station.as_ref().map(PartyKey::signing), vouchers: &[] }
     });
     let (party, purpose) = (key.id.clone(), terms.purpose.clone());
     let spinner = context.out.spinner("Asking three nodes");

@@ -107,7 +107,7 @@ async fn start(
     let template =
         sample.as_ref().zip(values.as_ref()).map(|(sample, values)| Template { profile: &sample.profile, values });
     let station = station.as_ref().map(PartyKey::signing);
-    let taken = template.map(|template| Sample { template, note: "", station, vouchers: &[] });
+    let taken = template.map(|template| Sample { template, former: None, note: "", station, vouchers: &[] });
     let spinner = context.out.spinner("Asking three nodes to begin; a face is compared on shares");
     let proof = client.settle(&device, Question::StartRecovery(name, approvals, taken)).await;
     spinner.finish_and_clear();

@@ -9,22 +9,25 @@ use crate::args::Renew;
 use crate::commands::receipt;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::sample;
+use crate::sample::{self, Kept};
 
 pub(crate) async fn run(context: &Context, args: Renew) -> Result<Exit, Failure> {
     let roster = context.roster()?;
-    let sample = sample::read(context, &roster, &args.sample)?;
-    let station = args.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
+    let clear = sample::read_if_clear(context, &roster, &args.kept.sample)?;
+    let station = args.kept.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
     let (client, device) = context.member(false)?;
-    super::rules::heed(context, &client).await?;
+    let rules = super::rules::heed(context, &client).await?;
+    let Kept { sample, former } = sample::to_keep(context, &roster, &rules.charter, clear, &args.kept)?;
 
-    let note = args.note.as_deref().unwrap_or_default();
+    let note = args.kept.note.as_deref().unwrap_or_default();
     let values = Zeroizing::new(sample.template.input_values());
     let spinner =
         context.out.spinner("Split among three nodes; comparing with your record, then with everybody else's, on shares");
     let template = Template { profile: &sample.profile, values: &values };
+    let older = former.as_ref().map(|sample| (&sample.profile, Zeroizing::new(sample.template.input_values())));
+    let former = older.as_ref().map(|(profile, values)| Template { profile, values });
     let station = station.as_ref().map(PartyKey::signing);
-    let taken = Sample { template, note, station, vouchers: &[] };
+    let taken = Sample { template, former, note, station, vouchers: &[] };
     let proof = client.settle(&device, Question::Renew(taken)).await;
     spinner.finish_and_clear();
     let proof = proof?;

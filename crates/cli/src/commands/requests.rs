@@ -107,7 +107,7 @@ pub(crate) async fn approve(context: &Context, args: Approve) -> Result<Exit, Fa
     let values = sample.as_ref().map(|sample| Zeroizing::new(sample.template.input_values()));
     let taken = sample.as_ref().zip(values.as_ref()).map(|(sample, values)| {
         let template = Template { profile: &sample.profile, values };
-        Sample { template, note: "", station: station.as_ref().map(PartyKey::signing), vouchers: &[] }
+        Sample { template, former: None, note: "", station: station.as_ref().map(PartyKey::signing), vouchers: &[] }
     });
     let spinner = context.out.spinner("Answering through three nodes");
     let proof = client.settle(&device, Question::Approve(statement.id, given.clone(), taken)).await;

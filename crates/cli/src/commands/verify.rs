@@ -1,8 +1,11 @@
 //! `commons verify`: the same person as before?
 
 use client::PartyKey;
+use client::native::NativeClient;
 use client::request::{Question, Sample, Template};
+use ed25519_dalek::SigningKey;
 use types::message::Outcome;
+use types::profile::Profile;
 use zeroize::Zeroizing;
 
 use crate::args::Verify;
@@ -13,17 +16,21 @@ use crate::sample;
 
 pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure> {
     let roster = context.roster()?;
-    let sample = sample::read(context, &roster, &args.sample)?;
+    let clear = sample::read_if_clear(context, &roster, &args.sample)?;
     let station = args.station_key.as_deref().map(|path| context.machine_key(path)).transpose()?;
     let (client, device) = context.member(false)?;
     super::rules::heed(context, &client).await?;
+    let sample = match clear {
+        Some(sample) => sample,
+        None => sample::read_for(context, &roster, &own_records(&client, &device).await?, &args.sample)?,
+    };
 
     let note = args.note.as_deref().unwrap_or_default();
     let values = Zeroizing::new(sample.template.input_values());
     let spinner = context.out.spinner("Split among three nodes; comparing with your record on shares");
     let template = Template { profile: &sample.profile, values: &values };
     let station = station.as_ref().map(PartyKey::signing);
-    let taken = Sample { template, note, station, vouchers: &[] };
+    let taken = Sample { template, former: None, note, station, vouchers: &[] };
     let proof = client.settle(&device, Question::Verify(taken)).await;
     spinner.finish_and_clear();
     let proof = proof?;
@@ -51,4 +58,12 @@ pub(crate) async fn run(context: &Context, args: Verify) -> Result<Exit, Failure
         _ => Exit::No,
     };
     Ok(receipt::exit(&keeping, exit))
+}
+
+/// The profiles of which the nodes have records of this member.
+async fn own_records(client: &NativeClient, device: &SigningKey) -> Result<impl Fn(&Profile) -> bool, Failure> {
+    let statements = client.status(device).await?;
+    let member = statements.valid().find_map(|statement| statement.member.clone());
+    let records: Vec<_> = member.iter().flat_map(|member| &member.records).map(|r| r.profile.clone()).collect();
+    Ok(move |profile: &Profile| records.contains(&profile.id))
 }

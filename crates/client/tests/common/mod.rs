@@ -22,7 +22,7 @@ use types::persona::Issued;
 use types::profile::Profile;
 use types::roster::{Roster, RosterNode};
 use types::seal::{INSPECTION, SHARE, SealKey, open, seal};
-use types::share::SharePackage;
+use types::share::SamplePackage;
 use types::sign::{Signed, public_key, sign};
 use types::{Digest, MemberId, NodeId, OperationId, ProfileId};
 
@@ -152,6 +152,7 @@ impl Fake {
             throw_away: true,
             epochs: types::Epochs::DAILY,
             successions: Vec::new(),
+            additions: Vec::new(),
             nodes: NodeId::ALL.map(node).to_vec(),
             profiles,
         };
@@ -303,7 +304,7 @@ impl Fake {
                     let share = from_base64("share", &body.share.unwrap()).unwrap();
                     let digest = types::sign::Message::digest(&signed.message);
                     let opened = open(&self.seals[node.index()], SHARE, &digest, &share).unwrap();
-                    assert_eq!(SharePackage::from_bytes(&opened).unwrap().node, node);
+                    assert_eq!(SamplePackage::from_bytes(&opened).unwrap().template.node, node);
                 }
                 let operation = signed.message.operation;
                 let request = types::sign::Message::digest(&signed.message);

@@ -194,5 +194,6 @@ pub fn roster() -> Roster {
         nodes,
         profiles,
         successions: Vec::new(),
+        additions: Vec::new(),
     }
 }

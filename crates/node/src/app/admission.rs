@@ -2,16 +2,17 @@
 //!
 //! In scope: everything that needs no state. Out of scope: what the charter says (`facts`), replay and rates (`app`), JSON (`http`).
 
-use types::message::{Action, Request, Submission, VERSION, public_trace};
+use types::message::{Action, Former, Request, Submission, VERSION, public_trace};
 use types::profile::Profile;
 use types::roster::Roster;
 use types::seal::{self, SealKey};
-use types::share::SharePackage;
+use types::share::{SamplePackage, SharePackage};
 use types::sign::{Message as _, Signed};
 use types::{Digest, NodeId, TraceKey, UnixSeconds, limits};
 
 use mpc::sharing::InputShare;
 
+use super::pending::Sample;
 use crate::Error;
 
 /// Checks version, commons, size, signature, times and profile.
@@ -41,7 +42,10 @@ pub(crate) fn check_request(
     signed.verify(&request.device)?;
     check_times(request, now)?;
     if let Some(submission) = request.action.submission() {
-        check_profile(submission, roster)?;
+        check_profile(&submission.profile, &submission.profile_digest, roster)?;
+        if let Some(Former { profile, profile_digest, .. }) = &submission.former {
+            check_profile(profile, profile_digest, roster)?;
+        }
     }
     if let Action::Withdraw { profile: Some(profile) } = &request.action
         && roster.profile(profile).is_none()
@@ -83,9 +87,9 @@ pub(crate) fn remember_until(request: &Request) -> UnixSeconds {
     request.expires_at.saturating_add(2 * limits::CLOCK_SKEW_S)
 }
 
-fn check_profile(submission: &Submission, roster: &Roster) -> Result<(), Error> {
-    let profile = roster.profile(&submission.profile).ok_or_else(|| unknown_profile(&submission.profile, roster))?;
-    match profile.digest() == submission.profile_digest {
+fn check_profile(id: &types::ProfileId, digest: &Digest, roster: &Roster) -> Result<(), Error> {
+    let profile = roster.profile(id).ok_or_else(|| unknown_profile(id, roster))?;
+    match profile.digest() == *digest {
         true => Ok(()),
         false => Err(Error::ProfileMismatch { profile: profile.id.clone() }),
     }
@@ -96,24 +100,37 @@ fn unknown_profile(profile: &types::ProfileId, roster: &Roster) -> Error {
     Error::UnknownProfile { profile: profile.clone(), known: known.join(", ") }
 }
 
-/// Opens the sealed share of `request` and checks it against the signed commitments. Takes milliseconds.
+/// Opens the sealed shares of `request` and checks them against the signed commitments. Takes milliseconds.
 ///
 /// # Errors
-/// [`Error::Value`] when it was not sealed for this node and request, [`Error::BadShare`].
-pub(crate) fn open_share(
+/// [`Error::Value`] when they were not sealed for this node and request, [`Error::BadShare`].
+pub(crate) fn open_sample(
     request: &Request,
-    profile: &Profile,
+    roster: &Roster,
     node: NodeId,
     key: &SealKey,
     sealed: &[u8],
-) -> Result<InputShare, Error> {
+) -> Result<Sample, Error> {
     let Some(submission) = request.action.submission() else { return Err(Error::ShareUnexpected) };
     if sealed.len() > limits::SEALED_SHARE_BYTES {
         let (what, got, limit) = ("sealed share", sealed.len(), limits::SEALED_SHARE_BYTES);
         return Err(types::Error::TooLarge { what, got, limit }.into());
     }
     let plain = zeroize::Zeroizing::new(seal::open(key, seal::SHARE, &request.digest(), sealed)?);
-    let package = SharePackage::from_bytes(&plain)?;
-    InputShare::open(&package, node, profile.matching.input_len(), &submission.commitments)
-        .map_err(|error| Error::BadShare { reason: error.to_string() })
+    let packages = SamplePackage::from_bytes(&plain)?;
+    let open = |id: &types::ProfileId, package: &SharePackage, commitments: &[Digest; 3]| {
+        let profile: &Profile = roster.profile(id).ok_or_else(|| unknown_profile(id, roster))?;
+        InputShare::open(package, node, profile.matching.input_len(), commitments)
+            .map_err(|error| Error::BadShare { reason: error.to_string() })
+    };
+    let Submission { profile, commitments, former, .. } = submission;
+    let input = open(profile, &packages.template, commitments)?;
+    let former = match (former, &packages.former) {
+        (None, None) => None,
+        (Some(Former { profile, commitments, .. }), Some(package)) => {
+            Some((profile.clone(), open(profile, package, commitments)?))
+        }
+        _ => return Err(Error::BadShare { reason: "it has not the templates that the request names".to_owned() }),
+    };
+    Ok(Sample { profile: profile.clone(), input, former })
 }

@@ -2,7 +2,8 @@
 //!
 //! First `CheckInputs` over every submitted template, then `Search` of the valid enrolments in the gallery, then `Twins` among
 //! those that met nobody, last `Verify` of the valid verifications. A renewal is alone in its batch: `Verify` with the own record, and
-//! if that matches `Search` among all others. Which protocols run with what depends only on the batch and
+//! if that matches `Search` among all others. So is a sample that comes in two profiles, because one replaces the other: both
+//! galleries are searched. Which protocols run with what depends only on the batch and
 //! on answers that all three nodes opened, so the nodes stay in step.
 //!
 //! A run is one blocking task: it computes, and works ahead while it waits for the peers between rounds. Out of scope: what follows from a verdict.
@@ -27,7 +28,7 @@ use types::profile::Matching;
 use zeroize::Zeroizing;
 
 use super::link::{Session, SessionError};
-use super::pending::{Operation, Task};
+use super::pending::{Operation, Sample, Task};
 use super::seed;
 
 /// An operation with what the node's state adds to it.
@@ -37,6 +38,8 @@ pub(crate) struct Planned {
     pub(crate) operation: Arc<Operation>,
     /// For a comparison: the slot of the record to compare with; absent when nothing is to be compared.
     pub(crate) slot: Option<u32>,
+    /// For a renewal in two profiles: the slot of the member's record in the former one.
+    pub(crate) former_slot: Option<u32>,
     /// For a withdrawal: the records to erase.
     pub(crate) records: Vec<(types::ProfileId, u32)>,
     /// What may happen, and about whom.
@@ -91,12 +94,21 @@ pub(crate) enum Failure {
 /// Operations whose own numbers are few: a template of 512 coordinates sends 7 KB more to save 24 rounds.
 const FEW: usize = 32;
 
+/// All records of one profile.
+pub(crate) struct Records {
+    /// How templates become scores.
+    pub(crate) matching: Matching,
+    /// This node's shares.
+    pub(crate) gallery: Arc<RwLock<Gallery>>,
+}
+
 /// What a run needs.
 pub(crate) struct Run {
     pub(crate) node: NodeId,
-    /// How templates become scores; absent when nothing is matched.
-    pub(crate) matching: Option<Matching>,
-    pub(crate) gallery: Option<Arc<RwLock<Gallery>>>,
+    /// Absent when nothing is matched.
+    pub(crate) records: Option<Records>,
+    /// Of the profile that is being replaced, for a sample in both.
+    pub(crate) former: Option<Records>,
     /// Of the search, and of everything in large batches.
     pub(crate) adder: Adder,
     pub(crate) operations: Vec<Planned>,
@@ -118,24 +130,27 @@ impl Run {
         if self.operations.iter().any(|planned| matches!(planned.operation.action(), Action::Refresh { .. })) {
             return Ok(vec![Verdict::Seed(self.seed(exchange)?)]);
         }
-        let (Some(matching), Some(gallery)) = (&self.matching, &self.gallery) else {
+        let Some(Records { matching, gallery }) = &self.records else {
             return Ok(self.operations.iter().map(|_| Verdict::Unmatched).collect());
         };
         let gallery = gallery.read().unwrap_or_else(PoisonError::into_inner);
         let valid = self.check(matching, &mut keys, exchange)?;
+        if let Some(former) = &self.former {
+            return Ok(vec![self.in_both(matching, &gallery, former, &valid, &mut keys, exchange)?]);
+        }
 
         // Enrolments and verifications among the valid ones, by position in the batch.
         let (mut newcomers, mut claims) = (Vec::new(), Vec::new());
         for (position, planned) in self.operations.iter().enumerate() {
             match (&planned.operation.task, valid.get(position).copied().flatten()) {
-                (Task::Enrol(_, input), Some(true)) => newcomers.push((position, self.shares(input, matching))),
-                (Task::Renew(_, input), Some(true)) => {
+                (Task::Enrol(sample), Some(true)) => newcomers.push((position, self.shares(&sample.input, matching))),
+                (Task::Renew(sample), Some(true)) => {
                     let slot = planned.slot.ok_or(Failure::Broken)?;
-                    return Ok(vec![self.renew(matching, &gallery, slot, input, &mut keys, exchange)?]);
+                    return Ok(vec![self.renew(matching, &gallery, slot, &sample.input, &mut keys, exchange)?]);
                 }
-                (Task::Verify(_, input), Some(true)) => {
+                (Task::Verify(sample), Some(true)) => {
                     if let Some(slot) = planned.slot {
-                        claims.push((position, probe_share(self.node, input, matching), slot));
+                        claims.push((position, probe_share(self.node, &sample.input, matching), slot));
                     }
                 }
                 _ => {}
@@ -176,14 +191,8 @@ impl Run {
         keys: &mut SessionKeys,
         exchange: &mut Exchange,
     ) -> Result<Vec<Option<bool>>, Failure> {
-        let inputs: Vec<Option<&InputShare>> = self
-            .operations
-            .iter()
-            .map(|planned| match &planned.operation.task {
-                Task::Enrol(_, input) | Task::Renew(_, input) | Task::Verify(_, input) => Some(input),
-                Task::Bind(_) | Task::Unmatched => None,
-            })
-            .collect();
+        let inputs: Vec<Option<&InputShare>> =
+            self.operations.iter().map(|planned| planned.operation.sample().map(|sample| &sample.input)).collect();
         let given: Vec<&InputShare> = inputs.iter().flatten().copied().collect();
         let checked = exchange.run(CheckInputs::new(keys.next_protocol(), matching, &given, self.quick())?)?;
         let mut valid = checked.into_iter();
@@ -201,7 +210,7 @@ impl Run {
         exchange: &mut Exchange,
     ) -> Result<Verdict, Failure> {
         let (probe, record) = self.shares(input, matching);
-        let same = Verify::new(keys.next_protocol(), matching, gallery, &[(&probe, slot)], self.adder)?;
+        let same = Verify::new(keys.next_protocol(), matching, gallery, &[(&probe, slot)], self.quick())?;
         if exchange.run(same)? != [true] {
             return Ok(Verdict::Keep);
         }
@@ -210,6 +219,60 @@ impl Run {
             [false] => Ok(Verdict::Replace(record)),
             _ => Ok(Verdict::Keep),
         }
+    }
+
+    /// The one operation of the batch brings its sample in two profiles: it must match the own record, if it is a renewal, in whichever
+    /// profile that is; and nobody else's in either. Only the template of the newer profile is kept.
+    ///
+    /// Nothing shows that both templates are of one sample, as nothing shows that a template is of a living person: that is
+    /// for the capture to see to, and for the station's seal, which covers both.
+    fn in_both(
+        &self,
+        matching: &Matching,
+        gallery: &Gallery,
+        former: &Records,
+        valid: &[Option<bool>],
+        keys: &mut SessionKeys,
+        exchange: &mut Exchange,
+    ) -> Result<Verdict, Failure> {
+        let [planned] = self.operations.as_slice() else { return Err(Failure::Broken) };
+        let Some(Sample { input, former: Some((_, older)), .. }) = planned.operation.sample() else {
+            return Err(Failure::Broken);
+        };
+        let older_valid = exchange.run(CheckInputs::new(keys.next_protocol(), &former.matching, &[older], self.quick())?)?;
+        if valid != [Some(true)] || older_valid != [true] {
+            return Ok(Verdict::Invalid);
+        }
+        let older_gallery = former.gallery.read().unwrap_or_else(PoisonError::into_inner);
+        let (probe, record) = self.shares(input, matching);
+        let older_probe = probe_share(self.node, older, &former.matching);
+        let renews = matches!(planned.operation.task, Task::Renew(_));
+        let refused = if renews { Verdict::Keep } else { Verdict::Duplicate };
+        if renews {
+            let (matching, gallery, probe, slot) = match (planned.slot, planned.former_slot) {
+                (Some(slot), _) => (matching, gallery, &probe, slot),
+                (None, Some(slot)) => (&former.matching, &*older_gallery, &older_probe, slot),
+                (None, None) => return Err(Failure::Broken),
+            };
+            let same = Verify::new(keys.next_protocol(), matching, gallery, &[(probe, slot)], self.quick())?;
+            if exchange.run(same)? != [true] {
+                return Ok(refused);
+            }
+        }
+        for (matching, gallery, probe, own) in [
+            (&former.matching, &*older_gallery, &older_probe, planned.former_slot),
+            (matching, gallery, &probe, planned.slot),
+        ] {
+            let search = Search::new(keys.next_protocol(), matching, gallery, &[probe], self.adder)?;
+            let others = match own {
+                Some(slot) => search.except(slot),
+                None => search,
+            };
+            if exchange.run(others.with_threads(threads()))? != [false] {
+                return Ok(refused);
+            }
+        }
+        Ok(if renews { Verdict::Replace(record) } else { Verdict::Admit(record) })
     }
 
     fn admit(

@@ -48,7 +48,7 @@ pub use witness::Answer;
 
 use crate::Error;
 use crate::store::{Own, Store};
-use admission::{check_request, check_trace, open_share, remember_until};
+use admission::{check_request, check_trace, open_sample, remember_until};
 use attempts::Attempts;
 use facts::{Shields, State};
 use link::{Links, OperationRef, PeerEvent};
@@ -411,16 +411,14 @@ impl App {
         let core = Arc::clone(&self.0.core);
         let work = move || {
             let Config { node, roster, seal_key, .. } = &core.config;
-            let Some(submission) = request.action.submission() else {
+            if request.action.submission().is_none() {
                 return open_binding(&request, *node, seal_key, &sealed).map(|binding| Task::Bind(Box::new(binding)));
-            };
-            let profile = roster.profile(&submission.profile);
-            let profile = profile.ok_or(Error::Internal { what: "the profile was checked" })?;
-            let (id, input) = (profile.id.clone(), open_share(&request, profile, *node, seal_key, &sealed)?);
+            }
+            let sample = open_sample(&request, roster, *node, seal_key, &sealed)?;
             Ok(match request.action {
-                Action::Enrol(_) => Task::Enrol(id, input),
-                Action::Renew(_) => Task::Renew(id, input),
-                _ => Task::Verify(id, input),
+                Action::Enrol(_) => Task::Enrol(sample),
+                Action::Renew(_) => Task::Renew(sample),
+                _ => Task::Verify(sample),
             })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal { what: "opening a share panicked" }))

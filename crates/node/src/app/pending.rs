@@ -35,15 +35,26 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
 }
 
+/// This node's shares of one sample.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    /// In which form it is compared, and perhaps kept.
+    pub(crate) profile: ProfileId,
+    /// Of its template.
+    pub(crate) input: InputShare,
+    /// Of its template in the profile that this one replaces.
+    pub(crate) former: Option<(ProfileId, InputShare)>,
+}
+
 /// What an operation takes of matching.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Match against everybody, then keep.
-    Enrol(ProfileId, InputShare),
+    Enrol(Sample),
     /// Compare with the own record, then with everybody else's, then keep in its place.
-    Renew(ProfileId, InputShare),
+    Renew(Sample),
     /// Compare with one member's record: one's own, or that of the giver of a grant.
-    Verify(ProfileId, InputShare),
+    Verify(Sample),
     /// Nothing; keep this.
     Bind(Box<OpenedBinding>),
     /// Nothing.
@@ -66,12 +77,22 @@ impl Operation {
         self.is_shield() || matches!(self.action(), Action::Switch { .. })
     }
 
-    /// The profile to match with, if it takes matching.
-    pub(crate) fn profile(&self) -> Option<&ProfileId> {
+    /// What is matched, if anything is.
+    pub(crate) fn sample(&self) -> Option<&Sample> {
         match &self.task {
-            Task::Enrol(profile, _) | Task::Renew(profile, _) | Task::Verify(profile, _) => Some(profile),
+            Task::Enrol(sample) | Task::Renew(sample) | Task::Verify(sample) => Some(sample),
             Task::Bind(_) | Task::Unmatched => None,
         }
+    }
+
+    /// The profile to match with, if it takes matching.
+    pub(crate) fn profile(&self) -> Option<&ProfileId> {
+        self.sample().map(|sample| &sample.profile)
+    }
+
+    /// The profile that is being replaced by that, where the sample is compared in both.
+    pub(crate) fn former(&self) -> Option<&ProfileId> {
+        self.sample()?.former.as_ref().map(|(profile, _)| profile)
     }
 
     fn bytes(&self) -> usize {
@@ -79,11 +100,9 @@ impl Operation {
             Action::Charter(signed) => limits::PLAIN_REQUEST_BYTES + signed.document.len(),
             _ => limits::PLAIN_REQUEST_BYTES,
         };
-        match &self.task {
-            // Two components of four bytes per value.
-            Task::Enrol(_, input) | Task::Renew(_, input) | Task::Verify(_, input) => request + 8 * input.len(),
-            Task::Bind(_) | Task::Unmatched => request,
-        }
+        let values = |sample: &Sample| sample.input.len() + sample.former.as_ref().map_or(0, |(_, input)| input.len());
+        // Two components of four bytes per value.
+        request + 8 * self.sample().map_or(0, values)
     }
 }
 

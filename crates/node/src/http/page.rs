@@ -321,6 +321,7 @@ mod tests {
             nodes: Vec::new(),
             profiles,
             successions: Vec::new(),
+            additions: Vec::new(),
         };
         Page::open(config, &roster).unwrap()
     }

@@ -61,6 +61,7 @@ fn roster_of(sites: [&Site; 3]) -> Roster {
         throw_away: true,
         epochs: types::Epochs::DAILY,
         successions: Vec::new(),
+        additions: Vec::new(),
         nodes: nodes.to_vec(),
         profiles,
     };

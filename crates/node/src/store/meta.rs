@@ -211,8 +211,9 @@ async fn replace(
     (profile, slot): &(ProfileId, u32),
 ) -> Result<(), Error> {
     let row = sqlx::query(
-        "UPDATE records SET slot = ?, profile_version = ?, batch = ?, since = ? WHERE profile = ? AND slot = ? RETURNING slot",
+        "UPDATE records SET profile = ?, slot = ?, profile_version = ?, batch = ?, since = ? WHERE profile = ? AND slot = ? RETURNING slot",
     )
+    .bind(share.profile.as_str())
     .bind(share.slot)
     .bind(profile_version)
     .bind(signed(batch.number))

@@ -44,6 +44,7 @@ fn roster(seed: u8) -> Roster {
         nodes,
         profiles,
         successions: Vec::new(),
+        additions: Vec::new(),
     }
 }
 

@@ -185,12 +185,14 @@ impl<'a> Device<'a> {
         };
         let (commitments, profile_digest) = (split.commitments, profile.digest());
         let (id, vouchers) = (profile.id.clone(), Vec::new());
-        let submission = Submission { profile: id, profile_digest, commitments, grant, station: None, vouchers };
+        let submission =
+            Submission { profile: id, profile_digest, commitments, former: None, grant, station: None, vouchers };
         let request = self.request(action(submission));
         let digest = request.digest();
         let packages = split.packages.map(|package| {
             let key = self.roster.node(package.node).unwrap().seal_key;
-            Some(seal::seal(&key.0, seal::SHARE, &digest, &package.to_bytes(), &mut rng()).unwrap())
+            let bytes = types::share::SamplePackage { template: package, former: None }.to_bytes();
+            Some(seal::seal(&key.0, seal::SHARE, &digest, &bytes, &mut rng()).unwrap())
         });
         self.call(request, packages)
     }

@@ -4,13 +4,14 @@
 use client::circle::{Circle, Gathered, Guarded, Newcomer, Recovering, Refused, number};
 use client::guardian;
 use client::own::{open_own, seal_own};
-use client::request::{Question, Sample, Template};
-use client::{Error, Platform as _, Wallet, personas};
+use client::request::Question;
+use client::{Error, Platform as _, Proof, Wallet, personas};
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use types::message::{MemberStatement, Outcome};
-use types::recovery::{GuardedStatement, Plea, RecoveryState, RecoveryStatement, guardian_code};
-use types::sign::public_key;
+use types::recovery::{Approval, GuardedStatement, Plea, RecoveryState, RecoveryStatement, guardian_code};
+use types::sign::{Signed, public_key};
 use types::{RecoveryName, TraceKey, limits};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -39,6 +40,27 @@ struct Handout {
 struct Given {
     name: String,
     code: String,
+}
+
+impl Commons {
+    /// A device that lost its member does not know of which profile the record is. Nothing is compared, and no attempt is used up, where there is no
+    /// record of the sample's.
+    async fn recover_with_sample(
+        &self,
+        device: &SigningKey,
+        name: RecoveryName,
+        approvals: Vec<Signed<Approval>>,
+    ) -> Result<Proof, JsValue> {
+        let mut samples = self.samples_of_all()?.into_iter().peekable();
+        while let Some(taken) = samples.next() {
+            let question = Question::StartRecovery(name, approvals.clone(), Some(taken.sample()));
+            match self.client.settle(device, question).await {
+                Err(error) if samples.peek().is_some() && trouble::of_client(&error)["code"] == "unknown-member" => {}
+                settled => return settled.map_err(fail),
+            }
+        }
+        Err(thrown(&trouble::own("no-sample", "there is no fresh sample")))
+    }
 }
 
 #[wasm_bindgen]
@@ -203,9 +225,10 @@ impl Commons {
             return Err(at_place(*place, &trouble::own("not-a-guardian", "this approval is not by a guardian who counts")));
         }
         let (places, approvals): (Vec<usize>, Vec<_>) = approvals.into_iter().unzip();
-        let taken = if with_sample { Some(self.take_sample()?) } else { None };
-        let sample = taken.as_ref().map(|(profile, values)| Sample::new(Template { profile, values }, ""));
-        let proof = self.client.settle(&device, Question::StartRecovery(name, approvals, sample)).await.map_err(fail)?;
+        let proof = match with_sample {
+            true => self.recover_with_sample(&device, name, approvals).await?,
+            false => self.client.settle(&device, Question::StartRecovery(name, approvals, None)).await.map_err(fail)?,
+        };
         let decision = &proof.certificate.decision;
         let mut place = None;
         match &decision.outcome {

@@ -2,7 +2,7 @@
 //!
 //! What one operation changes, no other of the same batch may depend on: so what is read at the head of the chain stays true
 //! inside the batch, and a use cannot be counted twice against one count. A charter goes alone, and so do
-//! a renewal, whose search leaves a slot out, and the steps of a refresh.
+//! a renewal, whose search leaves a slot out, a sample that is compared in two profiles, and the steps of a refresh.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,11 @@ impl Bounds {
 }
 
 fn goes_alone(operation: &Operation) -> bool {
-    matches!(operation.action(), Action::Charter(_) | Action::Renew(_) | Action::Refresh { .. } | Action::Switch { .. })
+    operation.former().is_some()
+        || matches!(
+            operation.action(),
+            Action::Charter(_) | Action::Renew(_) | Action::Refresh { .. } | Action::Switch { .. }
+        )
 }
 
 /// What an operation touches by itself. A use of a grant touches the member who gave it and no count of the party's, so one

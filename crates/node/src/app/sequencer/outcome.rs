@@ -146,7 +146,7 @@ impl Sequencer {
         }
     }
 
-    /// A member's id stays when their device changes.
+    /// The new record takes the place of the old one, which may be of another profile.
     fn renewal(
         &self,
         planned: &Planned,
@@ -158,11 +158,14 @@ impl Sequencer {
             Verdict::Keep => return Ok((Outcome::NotRenewed, Effect::None)),
             _ => return Ok((Outcome::InvalidTemplate, Effect::None)),
         };
-        let (Some(profile), Some(slot)) = (planned.operation.profile(), planned.slot) else { return Err(misfit()) };
+        let Some(profile) = planned.operation.profile() else { return Err(misfit()) };
+        // Who has no record of this profile yet moves to it from the former one.
+        let moves = || planned.operation.former().zip(planned.former_slot);
+        let Some((of, slot)) = planned.slot.map(|slot| (profile, slot)).or_else(moves) else { return Err(misfit()) };
         let record = planned.operation.reference.operation;
         shares.push(OwnedShare { profile: profile.clone(), record, values });
         let profile_version = self.core.config.roster.profile(profile).map_or(0, |profile| profile.version);
-        let (share, replaced) = (ShareRef::unplaced(profile.clone()), (profile.clone(), slot));
+        let (share, replaced) = (ShareRef::unplaced(profile.clone()), (of.clone(), slot));
         Ok((Outcome::Renewed, Effect::Replace { share, profile_version, replaced }))
     }
 

@@ -13,7 +13,7 @@ use super::bounds::Bounds;
 use super::{Flow, Matching, Offer, Phase, Sequencer, coordinator};
 use crate::app::facts::{Shields, State, Unsettled};
 use crate::app::link::{ControlMessage, OperationRef, Proposal, SessionId};
-use crate::app::matching::{Planned, Run};
+use crate::app::matching::{Planned, Records, Run};
 use crate::app::pending::{Operation, Task, Waiting};
 use crate::{Error, Kind};
 
@@ -127,16 +127,19 @@ impl Sequencer {
         }
         let stored = judged.concerned.as_ref().and_then(|row| row.trace.clone());
         let trace = stored.unwrap_or_else(|| operation.trace.clone());
-        let mut planned =
-            Planned { operation: Arc::clone(operation), slot: None, records: Vec::new(), trace, judged: Arc::new(judged) };
+        let (asked, records, judged) = (Arc::clone(operation), Vec::new(), Arc::new(judged));
+        let mut planned = Planned { operation: asked, slot: None, former_slot: None, records, trace, judged };
         match (operation.action(), &operation.task) {
             (Action::Switch { epoch }, _) if !store.is_refreshed(*epoch) => return Ok(Planning::Wait),
             // Nothing is compared for who has too few guardians.
             _ if matches!(planned.judged.permit, Permit::RefuseRecovery { .. }) => {}
-            (_, Task::Verify(profile, _) | Task::Renew(profile, _)) => match planned.judged.slot(profile) {
-                Some(slot) => planned.slot = Some(slot),
-                None => return Ok(Planning::Refuse(Error::UnknownMember)),
-            },
+            (_, Task::Verify(sample) | Task::Renew(sample)) => {
+                planned.slot = planned.judged.slot(&sample.profile);
+                planned.former_slot = operation.former().and_then(|former| planned.judged.slot(former));
+                if planned.slot.or(planned.former_slot).is_none() {
+                    return Ok(Planning::Refuse(Error::UnknownMember));
+                }
+            }
             (Action::Withdraw { profile: only }, _) => {
                 let records = planned.judged.concerned.iter().flat_map(|member| &member.records);
                 let wanted = records.filter(|record| only.as_ref().is_none_or(|only| *only == record.share.profile));
@@ -155,12 +158,16 @@ impl Sequencer {
         if let Some(adder) = *self.core.adder.lock().unwrap_or_else(PoisonError::into_inner) {
             return adder;
         }
+        let comparisons = |id: &types::ProfileId| {
+            let rows = self.core.config.roster.profile(id).map_or(1, |p| p.matching.probe_rows());
+            let records = self.galleries.get(id).map_or(0, |g| g.read().unwrap_or_else(PoisonError::into_inner).len());
+            plan.len() * rows * records.max(64)
+        };
         let profile = plan.iter().find_map(|planned| planned.operation.profile());
-        let rows = profile.and_then(|id| self.core.config.roster.profile(id)).map_or(1, |p| p.matching.probe_rows());
-        let gallery = profile.and_then(|id| self.galleries.get(id));
-        let records = gallery.map_or(0, |g| g.read().unwrap_or_else(PoisonError::into_inner).len());
+        let former = plan.iter().find_map(|planned| planned.operation.former());
+        let largest = profile.into_iter().chain(former).map(comparisons).max();
         let round_trip = self.round_trip.unwrap_or(FIRST_ROUND_TRIP);
-        Adder::choose(plan.len() * rows * records.max(64), round_trip, self.core.config.mbit_per_s)
+        Adder::choose(largest.unwrap_or(64 * plan.len()), round_trip, self.core.config.mbit_per_s)
     }
 
     /// The others: checks a proposal and opens its session.
@@ -286,11 +293,14 @@ impl Sequencer {
                 }
             }
         }
-        let profile = plan.iter().find_map(|planned| planned.operation.profile());
+        let records = |id: &types::ProfileId| {
+            let matching = self.core.config.roster.profile(id)?.matching.clone();
+            Some(Records { matching, gallery: Arc::clone(self.galleries.get(id)?) })
+        };
         let run = Run {
             node: self.own(),
-            matching: profile.and_then(|id| self.core.config.roster.profile(id)).map(|profile| profile.matching.clone()),
-            gallery: profile.and_then(|id| self.galleries.get(id)).map(Arc::clone),
+            records: plan.iter().find_map(|planned| planned.operation.profile()).and_then(records),
+            former: plan.iter().find_map(|planned| planned.operation.former()).and_then(records),
             adder: if proposal.prefix { Adder::Prefix } else { Adder::Ripple },
             operations: plan.clone(),
         };

@@ -514,8 +514,8 @@ async fn who_may_enrol_and_where_is_the_charters_to_say() {
     let device = public_key(&newcomer.key);
     let seal = |by: &Person, request: &mut Request| {
         let Action::Enrol(sample) = &mut request.action else { panic!("no enrolment") };
-        let (profile, commitments) = (sample.profile.clone(), sample.commitments);
-        let seal = StationSeal { commons, station: public_key(&by.key), profile, commitments, at: now };
+        let (profile, commitments, former) = (sample.profile.clone(), sample.commitments, sample.former.clone());
+        let seal = StationSeal { commons, station: public_key(&by.key), profile, commitments, former, at: now };
         sample.station = Some(Signed::new(seal, &by.key));
     };
     let vouch = |by: &Person, request: &mut Request| {

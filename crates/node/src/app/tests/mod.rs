@@ -3,6 +3,7 @@
 mod consent;
 mod crashes;
 mod lawless;
+mod moving;
 mod network;
 mod personas;
 mod post;

@@ -13,11 +13,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use types::consent::{CharterDocument, Purpose, SignedCharter};
 use types::message::{
-    Action, Certificate, Grant, MemberStatement, Outcome, Request, SignedStatement, Statement, Submission, VERSION,
+    Action, Certificate, Former, Grant, MemberStatement, Outcome, Request, SignedStatement, Statement, Submission, VERSION,
 };
 use types::profile::{Matching, Profile};
 use types::roster::{Roster, RosterNode};
 use types::seal::{self, SealKey};
+use types::share::SamplePackage;
 use types::sign::{Message as _, Signed, public_key, sign};
 use types::{Digest, NodeId, OperationId, TraceKey, UnixSeconds};
 
@@ -145,6 +146,7 @@ impl World {
             nodes,
             profiles,
             successions: Vec::new(),
+            additions: Vec::new(),
         };
         let directory = tempfile::tempdir().unwrap();
         for node in NodeId::ALL {
@@ -328,23 +330,46 @@ impl World {
         action: impl FnOnce(Submission) -> Action,
         change: impl FnOnce(&mut Request),
     ) -> Call {
-        let mut random = [0u8; SplitRandomness::BYTES];
-        self.rng.fill_bytes(&mut random);
-        let parts = split(values, &SplitRandomness::from_bytes(&random));
+        self.carry_both(signer, purpose, (profile, values), None, action, change)
+    }
+
+    /// As [`Self::carry`], with the sample's template in a former profile.
+    pub(super) fn carry_both(
+        &mut self,
+        signer: &Person,
+        purpose: Purpose,
+        (profile, values): (usize, &[u32]),
+        former: Option<(usize, &[u32])>,
+        action: impl FnOnce(Submission) -> Action,
+        change: impl FnOnce(&mut Request),
+    ) -> Call {
+        let mut parts = |values: &[u32]| {
+            let mut random = [0u8; SplitRandomness::BYTES];
+            self.rng.fill_bytes(&mut random);
+            split(values, &SplitRandomness::from_bytes(&random))
+        };
+        let (parts, older) = (parts(values), former.map(|(profile, values)| (profile, parts(values))));
         let profile = &self.roster.profiles[profile];
         let (id, profile_digest) = (profile.id.clone(), profile.digest());
+        let former = older.as_ref().map(|(profile, parts)| {
+            let profile = &self.roster.profiles[*profile];
+            let (profile, profile_digest) = (profile.id.clone(), profile.digest());
+            Former { profile, profile_digest, commitments: parts.commitments }
+        });
         let now = self.clock.now();
         let note = "a test".to_owned();
         let grant = Grant { purpose, note, not_before: now, expires_at: now + 300, uses: 1, charter: self.charter.digest() };
         let (commitments, vouchers) = (parts.commitments, Vec::new());
-        let submission = Submission { profile: id, profile_digest, commitments, grant, station: None, vouchers };
+        let submission = Submission { profile: id, profile_digest, commitments, former, grant, station: None, vouchers };
         let mut request = self.request(signer, action(submission));
         change(&mut request);
         let signed = Signed::new(request, &signer.key);
         let digest = signed.message.digest();
         let shares = NodeId::ALL.map(|node| {
             let key = self.seals[node.index()].public().unwrap();
-            let bytes = parts.packages[node.index()].to_bytes();
+            let template = parts.packages[node.index()].clone();
+            let former = older.as_ref().map(|(_, parts)| parts.packages[node.index()].clone());
+            let bytes = SamplePackage { template, former }.to_bytes();
             Some(seal::seal(&key, seal::SHARE, &digest, &bytes, &mut self.rng).unwrap())
         });
         Call { signed, shares, trace: signer.trace() }

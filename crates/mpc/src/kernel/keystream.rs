@@ -1,8 +1,8 @@
 //! AES-128 in counter mode (NIST SP 800-38A, 128-bit big-endian counter from 0), as zero shares need it: two streams at once,
-//! XORed or subtracted in registers, four blocks per instruction where the processor has VAES.
+//! XORed or subtracted in registers: four blocks per instruction where the processor has AVX-512 and VAES, two with AVX2 and VAES,
+//! one with AVX2 and AES.
 //!
-//! Elsewhere the `aes` crate encrypts the counters (by AES instructions where there are any). Out of scope: which keys, and what
-//! for ([`crate::session`]).
+//! Elsewhere the `aes` crate encrypts the counters. Out of scope: which keys, and what for ([`crate::session`]).
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -58,8 +58,8 @@ impl KeyStream {
     pub fn fill(&mut self, vectors: Vectors, out: &mut [u8]) {
         let first = self.advance(out.len());
         #[cfg(target_arch = "x86_64")]
-        if let Some(vaes) = x86::Vaes::detect(vectors) {
-            return vaes.fill(&self.rounds, first, out);
+        if let Some(instructions) = x86::Instructions::detect(vectors) {
+            return instructions.fill(&self.rounds, first, out);
         }
         let _ = vectors;
         self.encrypt(first, out);
@@ -92,13 +92,10 @@ impl KeyStream {
 pub fn join(vectors: Vectors, joined: Joined, a: &mut KeyStream, b: &mut KeyStream, out: &mut [u8]) {
     let (first, second) = (a.advance(out.len()), b.advance(out.len()));
     #[cfg(target_arch = "x86_64")]
-    if let Some(vaes) = x86::Vaes::detect(vectors)
+    if let Some(instructions) = x86::Instructions::detect(vectors)
         && first == second
     {
-        return match joined {
-            Joined::Xor => vaes.xor(&a.rounds, &b.rounds, first, out),
-            Joined::Difference => vaes.difference(&a.rounds, &b.rounds, first, out),
-        };
+        return instructions.join(joined, &a.rounds, &b.rounds, first, out);
     }
     let _ = vectors;
     a.encrypt(first, out);
@@ -124,8 +121,8 @@ mod x86 {
 
     use zeroize::ZeroizeOnDrop;
 
-    use super::LINE_BYTES;
-    use crate::kernel::vectors::Vectors;
+    use super::{Joined, LINE_BYTES};
+    use crate::kernel::vectors::{Vectors, has_avx2, has_avx512};
 
     /// Lines in flight: enough to hide the latency of a round.
     const DEEP: usize = 4;
@@ -177,38 +174,243 @@ mod x86 {
         unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), value) }
     }
 
-    /// Proof that the processor has AVX-512BW, AES and VAES: made by [`Self::detect`] only.
+    /// Proof that the processor has what is used: made by [`Self::detect`] only.
     #[derive(Clone, Copy)]
-    pub(super) struct Vaes(());
+    pub(super) struct Instructions(Width);
 
-    impl Vaes {
-        /// Whether to use them: the caller asks for wide vectors, and the processor has them.
+    #[derive(Clone, Copy)]
+    enum Width {
+        /// AVX-512BW, AES and VAES.
+        Four,
+        /// AVX2, AES and VAES.
+        Two,
+        /// AVX2 and AES.
+        One,
+    }
+
+    impl Instructions {
+        /// Which to use: the caller asks for vectors of some width, and the processor has them.
         #[inline]
         pub(super) fn detect(vectors: Vectors) -> Option<Self> {
-            let has = vectors == Vectors::Avx512
-                && !cfg!(miri)
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("aes")
-                && is_x86_feature_detected!("vaes");
-            has.then_some(Self(()))
+            if cfg!(miri) || !is_x86_feature_detected!("aes") {
+                return None;
+            }
+            let vaes = is_x86_feature_detected!("vaes");
+            match vectors {
+                Vectors::Avx512 if vaes && has_avx512() => Some(Self(Width::Four)),
+                Vectors::Avx512 | Vectors::Avx2 if has_avx2() => Some(Self(if vaes { Width::Two } else { Width::One })),
+                _ => None,
+            }
+        }
+
+        /// All that this machine can do, for tests: [`Self::detect`] takes the widest.
+        #[cfg(test)]
+        pub(super) fn all() -> Vec<Self> {
+            let widest = Vectors::available().into_iter().filter_map(Self::detect).next_back();
+            let narrower = |widest: &Self| match widest.0 {
+                Width::Four => vec![Width::Four, Width::Two, Width::One],
+                Width::Two => vec![Width::Two, Width::One],
+                Width::One => vec![Width::One],
+            };
+            widest.iter().flat_map(narrower).map(Self).collect()
         }
 
         pub(super) fn fill(self, key: &RoundKeys, first: u64, out: &mut [u8]) {
-            // SAFETY: `detect` found the features. So below.
-            unsafe { one(key, first, out) }
+            // SAFETY: `detect` found the features.
+            unsafe {
+                match self.0 {
+                    Width::Four => one(key, first, out),
+                    Width::Two => two_blocks::one(key, first, out),
+                    Width::One => one_block::one(key, first, out),
+                }
+            }
         }
 
-        pub(super) fn xor(self, a: &RoundKeys, b: &RoundKeys, first: u64, out: &mut [u8]) {
+        pub(super) fn join(self, joined: Joined, a: &RoundKeys, b: &RoundKeys, first: u64, out: &mut [u8]) {
             // SAFETY: as above.
-            unsafe { two::<false>(a, b, first, out) }
-        }
-
-        pub(super) fn difference(self, a: &RoundKeys, b: &RoundKeys, first: u64, out: &mut [u8]) {
-            // SAFETY: as above.
-            unsafe { two::<true>(a, b, first, out) }
+            unsafe {
+                match (self.0, joined) {
+                    (Width::Four, Joined::Xor) => two::<false>(a, b, first, out),
+                    (Width::Four, Joined::Difference) => two::<true>(a, b, first, out),
+                    (Width::Two, Joined::Xor) => two_blocks::two::<false>(a, b, first, out),
+                    (Width::Two, Joined::Difference) => two_blocks::two::<true>(a, b, first, out),
+                    (Width::One, Joined::Xor) => one_block::two::<false>(a, b, first, out),
+                    (Width::One, Joined::Difference) => one_block::two::<true>(a, b, first, out),
+                }
+            }
         }
     }
+
+    /// The streams with registers that hold `$blocks` blocks. Four registers of each of two streams, or eight of one, are in flight:
+    /// enough to hide the latency of a round, and few enough for sixteen registers.
+    macro_rules! narrow {
+        ($name:ident, $features:literal, $vector:ty, $blocks:literal, $ops:ident) => {
+            mod $name {
+                use super::*;
+
+                const DEEP: usize = 4;
+                const GROUP_BYTES: usize = 16 * $blocks * DEEP;
+
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn broadcast(keys: &RoundKeys) -> [$vector; 11] {
+                    keys.0.each_ref().map(|key| $ops!(broadcast, load_block(key)))
+                }
+
+                /// The next group's counters, in order of bytes.
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn counters<const N: usize>(block: u64) -> [$vector; N] {
+                    let mut all = [$ops!(zero); N];
+                    for (register, n) in all.iter_mut().zip(0u64..) {
+                        *register = $ops!(counters, block.wrapping_add($blocks * n).cast_signed());
+                    }
+                    all
+                }
+
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn encrypt<const N: usize>(keys: &[$vector; 11], mut blocks: [$vector; N]) -> [$vector; N] {
+                    let [first, middle @ .., last] = keys;
+                    for block in &mut blocks {
+                        *block = $ops!(xor, *block, *first);
+                    }
+                    for key in middle {
+                        for block in &mut blocks {
+                            *block = $ops!(round, *block, *key);
+                        }
+                    }
+                    for block in &mut blocks {
+                        *block = $ops!(last, *block, *last);
+                    }
+                    blocks
+                }
+
+                /// As [`encrypt`], under two keys side by side.
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn encrypt_both(a: &[$vector; 11], b: &[$vector; 11], blocks: [$vector; DEEP]) -> [[$vector; DEEP]; 2] {
+                    let mut made = [blocks; 2];
+                    for (made, keys) in made.iter_mut().zip([a, b]) {
+                        for block in made {
+                            *block = $ops!(xor, *block, keys[0]);
+                        }
+                    }
+                    for round in 1..10 {
+                        for (made, keys) in made.iter_mut().zip([a, b]) {
+                            for block in made {
+                                *block = $ops!(round, *block, keys[round]);
+                            }
+                        }
+                    }
+                    for (made, keys) in made.iter_mut().zip([a, b]) {
+                        for block in made {
+                            *block = $ops!(last, *block, keys[10]);
+                        }
+                    }
+                    made
+                }
+
+                /// Writes groups of registers, the last one cut.
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn write<const N: usize>(made: [$vector; N], out: &mut [u8]) {
+                    if out.len() == 16 * $blocks * N {
+                        for (out, made) in out.as_chunks_mut::<{ 16 * $blocks }>().0.iter_mut().zip(made) {
+                            // SAFETY: a chunk is as long as a register, and the store needs no alignment.
+                            unsafe { $ops!(store, out.as_mut_ptr().cast(), made) }
+                        }
+                        return;
+                    }
+                    for (out, made) in out.chunks_mut(16 * $blocks).zip(made) {
+                        let mut bytes = [0u8; 16 * $blocks];
+                        // SAFETY: as above.
+                        unsafe { $ops!(store, bytes.as_mut_ptr().cast(), made) }
+                        out.copy_from_slice(bytes.split_at(out.len()).0);
+                    }
+                }
+
+                #[target_feature(enable = $features)]
+                pub(super) fn one(key: &RoundKeys, first: u64, out: &mut [u8]) {
+                    let keys = broadcast(key);
+                    let mut block = first.wrapping_mul(4);
+                    for group in out.chunks_mut(2 * GROUP_BYTES) {
+                        write(encrypt::<{ 2 * DEEP }>(&keys, counters(block)), group);
+                        block = block.wrapping_add(2 * $blocks * DEEP as u64);
+                    }
+                }
+
+                #[target_feature(enable = $features)]
+                pub(super) fn two<const DIFFERENCE: bool>(a: &RoundKeys, b: &RoundKeys, first: u64, out: &mut [u8]) {
+                    let (a, b) = (broadcast(a), broadcast(b));
+                    let mut block = first.wrapping_mul(4);
+                    for group in out.chunks_mut(GROUP_BYTES) {
+                        let [mut made, other] = encrypt_both(&a, &b, counters(block));
+                        for (x, y) in made.iter_mut().zip(other) {
+                            *x = if DIFFERENCE { $ops!(sub, *x, y) } else { $ops!(xor, *x, y) };
+                        }
+                        write(made, group);
+                        block = block.wrapping_add($blocks * DEEP as u64);
+                    }
+                }
+            }
+        };
+    }
+
+    macro_rules! ops_256 {
+        (broadcast, $key:expr) => {
+            _mm256_broadcastsi128_si256($key)
+        };
+        (zero) => {
+            _mm256_setzero_si256()
+        };
+        (counters, $block:expr) => {
+            _mm256_set_epi64x($block.wrapping_add(1).swap_bytes(), 0, $block.swap_bytes(), 0)
+        };
+        (xor, $a:expr, $b:expr) => {
+            _mm256_xor_si256($a, $b)
+        };
+        (sub, $a:expr, $b:expr) => {
+            _mm256_sub_epi16($a, $b)
+        };
+        (round, $a:expr, $b:expr) => {
+            _mm256_aesenc_epi128($a, $b)
+        };
+        (last, $a:expr, $b:expr) => {
+            _mm256_aesenclast_epi128($a, $b)
+        };
+        (store, $to:expr, $a:expr) => {
+            _mm256_storeu_si256($to, $a)
+        };
+    }
+    macro_rules! ops_128 {
+        (broadcast, $key:expr) => {
+            $key
+        };
+        (zero) => {
+            _mm_setzero_si128()
+        };
+        (counters, $block:expr) => {
+            _mm_set_epi64x($block.swap_bytes(), 0)
+        };
+        (xor, $a:expr, $b:expr) => {
+            _mm_xor_si128($a, $b)
+        };
+        (sub, $a:expr, $b:expr) => {
+            _mm_sub_epi16($a, $b)
+        };
+        (round, $a:expr, $b:expr) => {
+            _mm_aesenc_si128($a, $b)
+        };
+        (last, $a:expr, $b:expr) => {
+            _mm_aesenclast_si128($a, $b)
+        };
+        (store, $to:expr, $a:expr) => {
+            _mm_storeu_si128($to, $a)
+        };
+    }
+    narrow!(two_blocks, "avx2,aes,vaes", __m256i, 2, ops_256);
+    narrow!(one_block, "avx2,aes", __m128i, 1, ops_128);
 
     #[inline]
     #[target_feature(enable = "avx512f")]
@@ -348,6 +550,29 @@ mod tests {
                     third.seek(at + len.div_ceil(LINE_BYTES) as u64);
                     fourth.seek(at + len.div_ceil(LINE_BYTES) as u64);
                     at += len.div_ceil(LINE_BYTES) as u64;
+                }
+            }
+        }
+    }
+
+    /// Every width of instructions, of which a process uses one: at lengths around the groups in which each works.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn every_width_of_instructions_makes_the_same_streams() {
+        let (a, b) = ([3; 16], [5; 16]);
+        let (one, other) = (KeyStream::new(&a), KeyStream::new(&b));
+        for instructions in x86::Instructions::all() {
+            for line in [0, 1, 77, 1 << 40] {
+                for len in [0, 1, 15, 16, 31, 32, 63, 64, 65, 126, 127, 128, 129, 255, 256, 257, 511, 512, 514, 4096] {
+                    let (x, y) = (reference(&a, line, len), reference(&b, line, len));
+                    let mut out = vec![7; len];
+                    instructions.fill(&one.rounds, line, &mut out);
+                    assert_eq!(out, x, "{len} bytes from line {line}");
+                    instructions.join(Joined::Xor, &one.rounds, &other.rounds, line, &mut out);
+                    assert!(out.iter().zip(x.iter().zip(&y)).all(|(out, (x, y))| *out == x ^ y));
+                    instructions.join(Joined::Difference, &one.rounds, &other.rounds, line, &mut out);
+                    let word = |bytes: &[u8], i: usize| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]);
+                    assert!((0..len / 2).all(|i| word(&out, i) == word(&x, i).wrapping_sub(word(&y, i))));
                 }
             }
         }

@@ -81,6 +81,14 @@ export class Desk {
     return { capture: ready - begun, decision: performance.now() - ready };
   }
 
+  async renew(page, photograph) {
+    await this.world.go(page, "renew");
+    await this.sample(page, photograph);
+    await page.getByText("Your sample is ready.").waitFor({ timeout: 60_000 });
+    await button(page, "Split it and renew").click();
+    await page.getByRole("heading", { level: 1, name: /Not renewed|Your record is of the new sample now/ }).waitFor({ timeout: 60_000 });
+  }
+
   /** Brings the enrolled member's key into another window. */
   async enrolledCopy(page) {
     await this.world.go(page, "keys");

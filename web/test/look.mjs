@@ -7,7 +7,7 @@ export const area = "look";
 
 const PAGES = [
   "home", "requests", "ledger", "personas", "personas/new", "personas/prove", "personas/check", "guardians", "recover", "inspect", "keys", "shield",
-  "withdraw", "verify", "enrol", "rules", "nodes", "log", "accuracy", "tour",
+  "withdraw", "verify", "renew", "enrol", "rules", "nodes", "log", "accuracy", "tour",
 ];
 
 export async function run(desk, { page }) {

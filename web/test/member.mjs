@@ -25,7 +25,7 @@ export async function run(desk, { alice, page }) {
     const other = await world.open(alice);
     await world.go(other, "tour");
     // The worker tells the template for this test alone: the words that are split.
-    await other.evaluate(() => globalThis.commons.client.models("face-512"));
+    await other.evaluate(() => globalThis.commons.client.models());
     const words = decoded(await other.evaluate((bytes) => globalThis.commons.client.template(new Uint8Array(bytes)), [...readFileSync(photograph)]));
     other.requests.length = 0;
     await desk.enrol(other, { photograph });
@@ -69,6 +69,15 @@ export async function run(desk, { alice, page }) {
     figures.capture_to_decision_ms = Math.round(median(times.map((one) => one.capture + one.decision)));
     await desk.verify(page, world.photo(2, 1));
     await heading(page, "Not the same person, as far as this sample shows");
+  });
+
+  await test("a new sample takes the place of the old one, if it is the member's", async () => {
+    await desk.renew(page, world.photo(2, 1));
+    await heading(page, "Not renewed");
+    await desk.renew(page, world.photo(1, 6));
+    await heading(page, "Your record is of the new sample now");
+    await desk.verify(page, world.photo(1, 2));
+    await heading(page, "The same person who enrolled with this key");
   });
 
   await test("each node's share looks like noise, and no two show the same", async () => {

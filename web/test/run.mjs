@@ -7,7 +7,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Desk, shots } from "./desk.mjs";
 
-const AREAS = ["first", "member", "consent", "personas", "passkey", "recovery", "live", "bad", "look", "last"];
+const AREAS = ["first", "member", "consent", "personas", "passkey", "recovery", "better", "live", "bad", "look", "last"];
 
 if (!existsSync(process.env.COMMONS ?? "")) throw new Error("COMMONS must name the program; run ./x web-test");
 const begun = performance.now();

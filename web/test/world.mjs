@@ -31,9 +31,9 @@ export class World {
     this.browsers = [];
   }
 
-  /** Starts three nodes that serve `page`. */
-  async start(page) {
-    this.dev = spawn(process.env.COMMONS, ["dev", "--json", "--page", page, "--recovery-delay", String(RECOVERY_DELAY_S)], { env: this.environment, stdio: ["ignore", "pipe", "inherit"] });
+  /** Starts three nodes that serve `page`; `more` are further arguments. */
+  async start(page, more = []) {
+    this.dev = spawn(process.env.COMMONS, ["dev", "--json", "--page", page, "--recovery-delay", String(RECOVERY_DELAY_S), ...more], { env: this.environment, stdio: ["ignore", "pipe", "inherit"] });
     const text = await new Promise((done, failed) => {
       let all = "";
       this.dev.stdout.on("data", (chunk) => {

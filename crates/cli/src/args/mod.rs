@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// Byte counts, a histogram, and three tests of randomness on a sample of the stored bytes. Each node shows other
     /// coordinates, so that even all three samples together reveal nothing.
     Inspect(Inspect),
-    /// The roster of a commons: take a newer one when a node was replaced
+    /// The roster of a commons: take a newer one when nodes or profiles change
     Roster(Roster),
     /// The rules in force, and how operators change them
     Charter(proof::Charter),
@@ -328,7 +328,7 @@ pub(crate) enum RosterCommand {
     /// Take a newer roster in the place of the one that you trust
     ///
     /// Taken only if it continues the same commons: every node that was replaced since must have been replaced with the signatures of the two
-    /// others. Whoever gave you the file need not be trusted.
+    /// others, every profile that was added have those of all three. Whoever gave you the file need not be trusted.
     #[command(after_help = "\
 Examples:
   commons roster accept new-roster.toml --roster roster.toml

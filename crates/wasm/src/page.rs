@@ -131,7 +131,7 @@ impl Commons {
     }
     pub fn close_key(&self) {
         self.key.replace(None);
-        self.captured.replace(None);
+        self.samples.forget();
     }
     pub fn is_open(&self) -> bool {
         self.key.borrow().is_some()

@@ -4,7 +4,10 @@
 //! Bit counts in vectors (AVX-512 VPOPCNTDQ), and ordinary loops compiled once more for processors with wide integer products,
 //! chosen at run time. Out of scope: reference decisions (`biometric::oracle`).
 
-#![expect(unsafe_code, reason = "calls of functions that were compiled for features of the processor")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calls of functions that were compiled for features of the processor")
+)]
 #![expect(clippy::indexing_slicing, reason = "numeric code: lengths are checked when codes are added")]
 
 use std::ops::Range;

@@ -10,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Profile;
+use crate::profile::{Accuracy, Profile};
 use crate::roster::Roster;
 use crate::sign::{Message, public_key, sign, verify};
 use crate::{Digest, Error, ProfileId, Signature, limits};
@@ -66,10 +66,24 @@ impl Roster {
         Digest::of("trust-commons/v1/roster-state", &parts)
     }
 
-    /// Binds a profile with its capture settings, where [`Profile::digest`] binds what nodes use.
+    /// Binds all of a profile, with how a sample becomes a template, where [`Profile::digest`] binds what nodes use.
     fn whole(&self, id: &ProfileId) -> Digest {
-        let text = self.profile(id).and_then(|profile| toml::to_string(profile).ok()).unwrap_or_default();
-        Digest::of("trust-commons/v1/whole-profile", &[text.as_bytes()])
+        let mut bytes = Vec::new();
+        if let Some(Profile { id: _, version: _, matching: _, modality, description, accuracy, capture }) = self.profile(id)
+        {
+            put_text(modality, &mut bytes);
+            put_text(description, &mut bytes);
+            bytes.extend([accuracy.is_some(), capture.is_some()].map(u8::from));
+            if let Some(Accuracy { data, fmr, fnmr }) = accuracy {
+                put_text(data, &mut bytes);
+                bytes.extend([fmr.to_bits().to_le_bytes(), fnmr.to_bits().to_le_bytes()].concat());
+            }
+            if let Some(capture) = capture {
+                put(&toml::Value::Table(capture.clone()), &mut bytes);
+            }
+        }
+        let matching = self.profile(id).map_or(Digest([0; 32]), Profile::digest);
+        Digest::of("trust-commons/v1/whole-profile", &[&matching.0, &bytes])
     }
 
     /// This roster with one more profile. It lacks all signatures.
@@ -149,5 +163,49 @@ impl Roster {
             return Err(Error::Roster("it must have a profile that it began with".to_owned()));
         }
         Ok(())
+    }
+}
+
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// A value in one form, written here so that no library's taste can change a signature: a letter for the kind, lengths, and tables by their
+/// keys in order.
+fn put(value: &toml::Value, out: &mut Vec<u8>) {
+    match value {
+        toml::Value::String(text) => {
+            out.push(b's');
+            put_text(text, out);
+        }
+        toml::Value::Integer(number) => {
+            out.push(b'i');
+            out.extend(number.to_le_bytes());
+        }
+        toml::Value::Float(number) => {
+            out.push(b'f');
+            out.extend(number.to_bits().to_le_bytes());
+        }
+        toml::Value::Boolean(is) => out.extend([b'b', u8::from(*is)]),
+        toml::Value::Datetime(time) => {
+            out.push(b'd');
+            put_text(&time.to_string(), out);
+        }
+        toml::Value::Array(values) => {
+            out.push(b'a');
+            out.extend((values.len() as u64).to_le_bytes());
+            values.iter().for_each(|value| put(value, out));
+        }
+        toml::Value::Table(table) => {
+            out.push(b't');
+            out.extend((table.len() as u64).to_le_bytes());
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            for (key, value) in entries {
+                put_text(key, out);
+                put(value, out);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod support;
 
 use support::{founding, key, node, profile};
+use types::profile::Accuracy;
 use types::roster::Roster;
 use types::{Digest, Error, NodeId};
 
@@ -49,12 +50,19 @@ fn a_commons_keeps_its_name_with_further_profiles() {
 fn whatever_is_changed_in_an_addition_breaks_it() {
     let [_, second, _, last] = history();
     type Change = fn(&mut Roster);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 11] = [
         ("a signature is missing", |r| r.additions[1].signatures.truncate(2)),
         ("signatures in another order", |r| r.additions[1].signatures.swap(0, 1)),
         ("the matching is another", |r| r.profiles[2].version += 1),
         ("a sample becomes a template in another way", |r| {
             r.profiles[2].capture = Some(toml::from_str("model = 'worse.onnx'").unwrap());
+        }),
+        ("a word of its capture is another", |r| {
+            let capture: toml::Table = toml::from_str("[embed]\nmodel = 'a.onnx'\nmirrored = false\n").unwrap();
+            r.profiles[2].capture = Some(capture);
+        }),
+        ("its measured errors are others", |r| {
+            r.profiles[2].accuracy = Some(Accuracy { data: "mine".to_owned(), fmr: 1e-9, fnmr: 0.0 });
         }),
         ("by nodes of another time", |r| r.additions[1].after = 0),
         ("of a time to come", |r| r.additions[1].after = 2),

@@ -34,6 +34,7 @@ export async function run(desk, { alice }) {
       await adopt(world);
 
       await page.reload();
+      await world.go(page, "home");
       await other.unlocked(page);
       await page.getByText("Your commons has a better model").waitFor();
       await page.screenshot({ path: join(shots, "better-model.png"), fullPage: true });

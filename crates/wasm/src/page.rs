@@ -148,9 +148,8 @@ impl Commons {
         let profile = self.client.commons().profile(&id).map_err(fail)?;
         self.samples.load(profile, Models { detect, landmark, embed })
     }
-    /// Those of every profile of photographs.
     pub fn has_models(&self) -> bool {
-        self.samples.has_models(&self.client.commons().roster().profiles)
+        self.samples.has_models()
     }
     /// Guidance from a camera's picture: what was measured; thrown: what to change.
     pub fn look(&self, rgba: &[u8], width: u32, height: u32) -> Told {

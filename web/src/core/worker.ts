@@ -133,11 +133,16 @@ async function loadModels(report: (part: number) => void): Promise<void> {
     got += bytes;
     report(Math.min(0.97, got / (MODELS_BYTES * (wanted.size / 3))));
   };
-  const fetched = await Promise.all([...wanted.values()].map(async (model) => [model.sha256, await fetchModel(model.file, model.sha256, progress)] as const));
+  const fetched = await Promise.all(
+    [...wanted.values()].map(async ({ file, sha256 }) => [sha256, await fetchModel(file, sha256, progress).catch((error: unknown) => error as string)] as const),
+  );
   const byHash = new Map(fetched);
-  for (const { id, models } of profiles) {
-    const [detect, landmark, embed] = models.map((model) => byHash.get(model.sha256)!);
-    client.load_models(id, detect!, landmark!, embed!);
+  // A node may not serve the models of a profile that came later, and that nobody asks for yet.
+  for (const [index, { id, models }] of profiles.entries()) {
+    const [detect, landmark, embed] = models.map((model) => byHash.get(model.sha256));
+    const missing = [detect, landmark, embed].find((model) => !(model instanceof Uint8Array));
+    if (missing !== undefined && index === 0) throw missing;
+    if (missing === undefined) client.load_models(id, detect as Uint8Array, landmark as Uint8Array, embed as Uint8Array);
   }
   report(1);
 }

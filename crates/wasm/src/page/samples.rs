@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use biometric::Template as FaceTemplate;
-use biometric::capture::{Capturer, FaceSettings, Models};
+use biometric::capture::{Capturer, Models};
 use charter::Charter;
 use client::request::{Sample, Template};
 use ed25519_dalek::SigningKey;
@@ -47,10 +47,8 @@ impl Samples {
         capturers.push((profile.id.clone(), capturer));
         Ok(())
     }
-    pub(super) fn has_models(&self, profiles: &[Profile]) -> bool {
-        let capturers = self.capturers.borrow();
-        let mut wanted = profiles.iter().filter(|profile| FaceSettings::of(profile).is_ok()).peekable();
-        wanted.peek().is_some() && wanted.all(|profile| capturers.iter().any(|(id, _)| *id == profile.id))
+    pub(super) fn has_models(&self) -> bool {
+        !self.capturers.borrow().is_empty()
     }
     pub(super) fn has_sample(&self) -> bool {
         !self.captured.borrow().is_empty()
@@ -102,10 +100,12 @@ impl Commons {
         let rules = self.client.charter().await.map_err(fail)?;
         let mut taken = self.samples.all();
         let place = taken.iter().position(|taken| is_current(&rules.charter, &taken.profile));
-        let kept = taken.swap_remove(place.ok_or_else(no_sample)?);
+        let missing = || if taken.is_empty() { no_sample() } else { no_model() };
+        let place = place.ok_or_else(missing)?;
+        let kept = taken.swap_remove(place);
         let older = rules.charter.modality(&kept.profile).and_then(|modality| modality.replaces.as_ref());
         let former = match older {
-            Some(older) => Some(taken.into_iter().find(|taken| taken.profile == *older).ok_or_else(no_sample)?),
+            Some(older) => Some(taken.into_iter().find(|taken| taken.profile == *older).ok_or_else(no_model)?),
             None => None,
         };
         Ok((kept, former))
@@ -142,6 +142,11 @@ impl Commons {
 
 fn is_current(charter: &Charter, profile: &ProfileId) -> bool {
     charter.modality(profile).is_some() && charter.replacement(profile).is_none()
+}
+
+/// The node does not serve the networks of a profile that the charter lists.
+fn no_model() -> JsValue {
+    thrown(&trouble::own("models-missing", "this node has no face models for what the rules ask"))
 }
 
 fn no_sample() -> JsValue {

@@ -34,7 +34,7 @@ export async function run(desk, { alice }) {
       await adopt(world);
 
       await page.reload();
-      await world.go(page, "home");
+      await world.go(page, "unlock");
       await other.unlocked(page);
       await page.getByText("Your commons has a better model").waitFor();
       await page.screenshot({ path: join(shots, "better-model.png"), fullPage: true });

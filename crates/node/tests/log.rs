@@ -196,10 +196,19 @@ async fn an_external_witness_cosigns_and_may_be_away() {
         }
     };
     tokio::time::timeout(PATIENCE, back).await.expect("it is asked again");
-    let note = commons.http.get(commons.url(one, "/log/checkpoint")).send().await.unwrap().bytes().await.unwrap();
     let policy = Policy::of_node(&commons.roster, one, NodeQuorum::All).unwrap();
     let policy = policy.and_witness("outside", vkey, None).unwrap();
-    assert_eq!(policy.accept(&SignedCheckpoint::parse(&note).unwrap()).unwrap().cosigned.len(), 3);
+    // What a witness gave is known a moment before it is served.
+    let served = async {
+        loop {
+            let note = commons.http.get(commons.url(one, "/log/checkpoint")).send().await.unwrap().bytes().await.unwrap();
+            match policy.accept(&SignedCheckpoint::parse(&note).unwrap()) {
+                Ok(accepted) => return accepted.cosigned.len(),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, served).await.expect("it is served"), 3);
     commons.stop_all().await;
 }
 

@@ -92,7 +92,7 @@ pub async fn refresh(config: &NodeConfig, wait: bool) -> Result<Refreshed, Error
 /// The roster with one more profile, signed by node 1. The other two nodes' signatures are missing.
 ///
 /// # Errors
-/// What [`NodeConfig::open`] says; [`Error::Types`] when the profile cannot be added, or this is not node 1.
+/// What [`NodeConfig::open`] says; [`Error::Value`] when the profile cannot be added, or this is not node 1.
 pub fn add_profile(config: &NodeConfig, profile: Profile) -> Result<Roster, Error> {
     let (roster, identity) = config.open()?;
     let mut next = roster.add(profile)?;

@@ -208,7 +208,7 @@ fn submission(charter: &Charter, purpose: Purpose) -> Submission {
         Grant { purpose, note: String::new(), not_before: NOW, expires_at: NOW + 60, uses: 1, charter: charter.digest() };
     let profile_digest = charter.modality(&profile()).map_or(Digest([0; 32]), |modality| modality.profile_digest);
     let commitments = [Digest([1; 32]), Digest([2; 32]), Digest([3; 32])];
-    Submission { profile: profile(), profile_digest, commitments, grant, station: None, vouchers: Vec::new() }
+    Submission { profile: profile(), profile_digest, commitments, former: None, grant, station: None, vouchers: Vec::new() }
 }
 
 fn actions() -> Vec<Action> {

@@ -3,8 +3,8 @@
 use ed25519_dalek::SigningKey;
 use types::consent::Purpose;
 use types::message::{
-    Action, Certificate, Decision, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample, Statement,
-    Submission, VERSION,
+    Action, Certificate, Decision, Former, Grant, MemberStatement, Outcome, RecordStatement, Request, ShareSample,
+    Statement, Submission, VERSION,
 };
 use types::persona::{Binding, Claim, ClaimKind, Issued, LastIssue, Refused, SecretShare};
 use types::profile::Profile;
@@ -27,6 +27,11 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         profile: profile_id(),
         profile_digest: Digest([4; 32]),
         commitments: [Digest([5; 32]), Digest([6; 32]), Digest([7; 32])],
+        former: Some(Former {
+            profile: profile_id(),
+            profile_digest: Digest([8; 32]),
+            commitments: [Digest([9; 32]), Digest([10; 32]), Digest([11; 32])],
+        }),
         grant,
         station: None,
         vouchers: Vec::new(),

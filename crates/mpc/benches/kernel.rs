@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mpc::gallery::Gallery;
-use mpc::kernel::{self, Kernel, Probes};
+use mpc::kernel::{self, Kernel, Probes, Rotations};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -14,6 +14,30 @@ const CHUNK: usize = 1024;
 
 /// Record length and records: 128 MiB and 150 MiB of stored bytes.
 const SHAPES: [(usize, usize); 2] = [(512, 128 * 1024), (19_200, 4 * 1024)];
+
+/// Words and rows of a probe of `profiles/iris-12800.toml`: 16 lines of 200 columns of 4 words of code, and of 2 words of mask.
+const IRIS: (usize, usize) = (19_200, 31);
+const LINES: [(usize, usize); 2] = [(16, 4), (16, 2)];
+const COLUMNS: usize = 200;
+
+fn rotations() -> Rotations {
+    Rotations::new(COLUMNS, IRIS.1, &LINES).expect("an even number of columns")
+}
+
+/// The rows of a probe, each with its columns one place after those of the row before.
+fn rotated(row: &[u16]) -> Vec<u16> {
+    let lines = || LINES.into_iter().flat_map(|(lines, width)| std::iter::repeat_n(width, lines));
+    (0..IRIS.1)
+        .flat_map(|shift| {
+            let mut rest = row;
+            lines().flat_map(move |width| {
+                let mut line = rest.split_off(..COLUMNS * width).unwrap_or_default().to_vec();
+                line.rotate_right(shift * width);
+                line
+            })
+        })
+        .collect()
+}
 
 fn kernels(criterion: &mut Criterion) {
     for (record_len, records) in SHAPES {
@@ -25,24 +49,32 @@ fn kernels(criterion: &mut Criterion) {
         }
         for rows in [1, 31, 496] {
             let probes = Probes::new(record_len, &words(record_len * rows));
-            let mut group = criterion.benchmark_group(format!("{record_len} words, {rows} rows"));
-            // With many rows, a part of the gallery is enough to be out of the second-level cache.
-            let records = if rows < 100 { records } else { records / 8 };
-            group.throughput(Throughput::Elements((record_len * records * rows) as u64)).sample_size(10);
-            for kernel in Kernel::available() {
-                let mut out = vec![0; rows * CHUNK];
-                group.bench_function(BenchmarkId::from_parameter(kernel.name()), |bencher| {
-                    bencher.iter(|| {
-                        for start in (0..records).step_by(CHUNK) {
-                            let slots = start..records.min(start + CHUNK);
-                            out.resize(rows * slots.len(), 0);
-                            kernel::inner_products_with(kernel, &gallery, slots, &probes, &mut out);
-                        }
-                        black_box(&mut out);
-                    });
-                });
+            let mut cases = vec![(format!("{record_len} words, {rows} rows"), probes)];
+            if record_len == IRIS.0 && rows.is_multiple_of(IRIS.1) {
+                let rows: Vec<u16> = (0..rows / IRIS.1).flat_map(|_| rotated(&words(record_len))).collect();
+                let probes = Probes::new(record_len, &rows).with_rotations(rotations());
+                cases.push((format!("{record_len} words, {} rotated rows", probes.rows()), probes));
             }
-            group.finish();
+            for (name, probes) in cases {
+                let mut group = criterion.benchmark_group(name);
+                // With many rows, a part of the gallery is enough to be out of the second-level cache.
+                let records = if rows < 100 { records } else { records / 8 };
+                group.throughput(Throughput::Elements((record_len * records * rows) as u64)).sample_size(10);
+                for kernel in Kernel::available() {
+                    let mut out = vec![0; rows * CHUNK];
+                    group.bench_function(BenchmarkId::from_parameter(kernel.name()), |bencher| {
+                        bencher.iter(|| {
+                            for start in (0..records).step_by(CHUNK) {
+                                let slots = start..records.min(start + CHUNK);
+                                out.resize(rows * slots.len(), 0);
+                                kernel::inner_products_with(kernel, &gallery, slots, &probes, &mut out);
+                            }
+                            black_box(&mut out);
+                        });
+                    });
+                }
+                group.finish();
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use types::profile::{IrisCode, Matching};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::galois::Conversion;
+use crate::kernel::Rotations;
 use crate::sharing::InputShare;
 
 /// One node's share of a record, in stored form: `Matching::record_len()` words, indistinguishable from random.
@@ -156,6 +157,14 @@ fn probe_row(vector: &[u16], row: usize, matching: &Matching) -> Zeroizing<Vec<u
         }
     }
     rotated
+}
+
+/// How the probe rows are shifts of one another: for an iris code, if the packing of words into pairs leaves columns whole.
+pub(crate) fn rotations(matching: &Matching) -> Option<Rotations> {
+    let Matching::IrisCode(iris) = matching else { return None };
+    let (lines, wavelets) = (iris.rows as usize, iris.wavelets as usize);
+    let parts = [(lines, 2 * wavelets), (lines, wavelets)];
+    Rotations::new(iris.columns as usize, iris.rotations as usize, &parts)
 }
 
 /// Set-and-valid bits k and mask bits m of an iris input.

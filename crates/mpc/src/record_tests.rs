@@ -96,6 +96,22 @@ fn the_middle_row_is_the_unrotated_one_and_rows_shift_by_one_column() {
 }
 
 #[test]
+fn shares_of_probe_rows_are_shifted_as_the_kernels_are_told() {
+    for (wavelets, told) in [(2, true), (4, true), (1, false), (3, false)] {
+        let matching = iris(3, 24, wavelets, 21);
+        assert_eq!(rotations(&matching).is_some(), told, "{wavelets} wavelets: a column of whole pairs?");
+        let Some(rotations) = rotations(&matching) else { continue };
+        let Matching::IrisCode(profile) = &matching else { unreachable!() };
+        let bits: Vec<bool> = (0..matching.input_len()).map(|bit| bit % 7 < 3).collect();
+        let (code, mask) = bits.split_at(profile.code_bits());
+        for (node, share) in NodeId::ALL.into_iter().zip(shares(&iris_input(code, mask), 5)) {
+            let probe = probe_share(node, &share, &matching);
+            assert!(rotations.describe(probe.values()), "node {node}, {wavelets} wavelets");
+        }
+    }
+}
+
+#[test]
 fn an_odd_vector_is_padded() {
     let matching = embedding(5);
     assert_eq!(matching.record_len(), 6);

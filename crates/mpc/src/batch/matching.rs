@@ -15,7 +15,7 @@ use crate::gallery::Gallery;
 use crate::kernel::sliced::LANES;
 use crate::kernel::{Probes, inner_products};
 use crate::protocol::{Incoming, Outgoing, Protocol, Step};
-use crate::record::{ProbeShare, RecordShare};
+use crate::record::{ProbeShare, RecordShare, rotations};
 use crate::session::ProtocolKeys;
 use crate::sign::{Adder, Numbers};
 
@@ -306,7 +306,11 @@ impl ProbeRows {
         let operations = (first..).take(probes.len());
         let operation_of_row = operations.flat_map(|operation| std::iter::repeat_n(operation, per_operation)).collect();
         let offset = offset_share(node, matching);
-        Ok(Self { probes: Probes::new(matching.record_len(), &rows), operation_of_row, offset })
+        let mut probes = Probes::new(matching.record_len(), &rows);
+        if let Some(rotations) = rotations(matching) {
+            probes = probes.with_rotations(rotations);
+        }
+        Ok(Self { probes, operation_of_row, offset })
     }
 
     /// Additive shares of the scores against `slots` (from a multiple of 64) in place of what `scores` held: rows of whole words,

@@ -12,6 +12,7 @@ use std::arch::x86_64::*;
 use super::blocking::{self, Piece, Products};
 use super::layout::{GROUP_RECORDS, Line, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{Probes, TILE_STEPS, WordBlock};
+use super::rotations;
 use super::x86::Ahead;
 
 /// Most rows that a micro-kernel takes.
@@ -31,6 +32,9 @@ pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
 
 #[target_feature(enable = "avx2")]
 fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
+    if let Some(leaves) = probes.leaves() {
+        return rotations::avx2::products(run, leaves, out);
+    }
     let blocks: Vec<_> = probes.word_blocks().collect();
     let mut words = vec![Line::ZERO; blocking::PIECE_TILES * TILE_STEPS];
     // Longer records pass in pieces, each of which meets all rows while their part of it is in the cache.
@@ -187,11 +191,8 @@ fn strip<const ROWS: usize>(
 /// Stores the low words of 16 sums to, or adds them to, as many products as the segment has (at most 16).
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_row([left, right]: [__m256i; 2], starts: bool, segment: &mut [u16]) {
-    let mask = _mm256_set1_epi32(0xffff);
-    let packed = _mm256_packus_epi32(_mm256_and_si256(left, mask), _mm256_and_si256(right, mask));
-    // The pack works within 128-bit halves: put their quarters back in order.
-    let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+fn store_row(sums: [__m256i; 2], starts: bool, segment: &mut [u16]) {
+    let packed = low_words(sums);
     if let Some(whole) = segment.first_chunk_mut::<GROUP_RECORDS>() {
         let to = whole.as_mut_ptr().cast();
         // SAFETY: 16 words are 32 bytes, and neither access needs alignment.
@@ -209,9 +210,19 @@ fn store_row([left, right]: [__m256i; 2], starts: bool, segment: &mut [u16]) {
     }
 }
 
+/// The low words of 16 sums, in order.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(line: &Line) -> [__m256i; 2] {
+pub(super) fn low_words([left, right]: [__m256i; 2]) -> __m256i {
+    let mask = _mm256_set1_epi32(0xffff);
+    let packed = _mm256_packus_epi32(_mm256_and_si256(left, mask), _mm256_and_si256(right, mask));
+    // The pack works within 128-bit halves: put their quarters back in order.
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(packed)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn load(line: &Line) -> [__m256i; 2] {
     let [left, right] = line.halves().map(|half| half.as_ptr());
     // SAFETY: each half of a line is 32 bytes, aligned to 32.
     unsafe { [_mm256_load_si256(left.cast()), _mm256_load_si256(right.cast())] }
@@ -219,7 +230,15 @@ fn load(line: &Line) -> [__m256i; 2] {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_half(line: &mut Line, half: usize, value: __m256i) {
+pub(super) fn load_half(line: &Line, half: usize) -> __m256i {
+    let bytes: &[u8] = &line.0[32 * half..32 * half + 32];
+    // SAFETY: the slice is 32 bytes, aligned to 32.
+    unsafe { _mm256_load_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn store_half(line: &mut Line, half: usize, value: __m256i) {
     let bytes: &mut [u8] = &mut line.0[32 * half..32 * half + 32];
     // SAFETY: the slice is 32 bytes, aligned to 32.
     unsafe { _mm256_store_si256(bytes.as_mut_ptr().cast(), value) }

@@ -28,6 +28,8 @@ mod blocking;
 mod portable;
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AMX reads the byte form"))]
 mod probes;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only AVX2 reads leaves"))]
+mod rotations;
 pub(crate) mod system;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -36,6 +38,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use probes::Probes;
+pub use rotations::Rotations;
 
 use crate::gallery::Gallery;
 use blocking::Products;

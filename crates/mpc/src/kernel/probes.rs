@@ -10,6 +10,8 @@
 //! *Byte form*, for AMX: rows in tiles of at most 16; for each tile of 64 coordinates the rows'
 //! low bytes, then the rows' high bytes, one line per row: the A operand of the byte product.
 //!
+//! *Leaves* ([`super::rotations`]), for AVX2: rows that are shifts of one another, with fewer products.
+//!
 //! Rows are spread evenly over blocks (17 rows make two tiles of 9 rows, not one of 16 and one of 1), as the time of a
 //! product grows with the rows in its block. The missing rows of the last block are zero and their products unused.
 
@@ -19,6 +21,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::layout::{Layout, Line, PLANE_LINES, QUAD, TILE_COORDINATES};
+use super::rotations::{Leaves, Rotations};
 use super::system::prefer_large_pages;
 
 /// Most rows in a block of the word form: 12 rows by 32 records fill 24 of 32 vector registers.
@@ -35,6 +38,8 @@ pub struct Probes {
     values: Vec<u16>,
     words: OnceLock<WordForm>,
     bytes: OnceLock<ByteForm>,
+    rotations: Option<Rotations>,
+    leaves: OnceLock<Leaves>,
 }
 
 impl Probes {
@@ -46,7 +51,22 @@ impl Probes {
         let layout = Layout::new(record_len);
         let count = rows.len().checked_div(record_len).unwrap_or(0);
         assert_eq!(rows.len(), count * record_len, "probe rows are {record_len} words each");
-        Self { layout, rows: count, values: rows.to_vec(), words: OnceLock::new(), bytes: OnceLock::new() }
+        let (words, bytes, leaves) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { layout, rows: count, values: rows.to_vec(), words, bytes, rotations: None, leaves }
+    }
+
+    /// Says that the rows are whole probes of rows that are shifts of one another, so that a kernel may save products.
+    ///
+    /// # Panics
+    /// If they are not whole probes, or records have another length: errors of the caller. That rows are shifted as stated is checked in debug
+    /// builds.
+    #[must_use]
+    pub fn with_rotations(mut self, rotations: Rotations) -> Self {
+        assert_eq!(self.record_len(), rotations.record_len(), "the rotations are of records of this length");
+        assert!(self.rows.is_multiple_of(rotations.count()), "the rows are whole probes");
+        debug_assert!(rotations.describe(&self.values), "rows are shifted as stated");
+        self.rotations = Some(rotations);
+        self
     }
 
     /// Number of probe rows.
@@ -80,6 +100,12 @@ impl Probes {
     /// The byte form, built now if this is its first use.
     pub(super) fn byte_form(&self) -> &ByteForm {
         self.bytes.get_or_init(|| ByteForm::new(self))
+    }
+
+    /// The leaves of rotated rows, made now if this is their first use.
+    pub(super) fn leaves(&self) -> Option<&Leaves> {
+        let rotations = self.rotations.as_ref().filter(|_| self.rows > 0)?;
+        Some(self.leaves.get_or_init(|| Leaves::new(rotations, &self.values)))
     }
 
     fn each_row(&self) -> impl Iterator<Item = &[u16]> {
@@ -195,7 +221,7 @@ impl ByteForm {
 }
 
 /// The least block size, at most `limit`, that covers the rows with as few blocks as `limit` would.
-fn even_block(rows: usize, limit: usize) -> usize {
+pub(super) fn even_block(rows: usize, limit: usize) -> usize {
     rows.div_ceil(rows.div_ceil(limit).max(1)).max(1)
 }
 

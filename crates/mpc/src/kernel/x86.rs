@@ -72,8 +72,9 @@ pub(super) fn prefetch_after(groups: [&[Line]; 2], next: [&[Line]; 2], tile: usi
     }
 }
 
+/// Asks for lines, to the second-level cache.
 #[inline(always)]
-fn prefetch(lines: &[Line]) {
+pub(super) fn prefetch(lines: &[Line]) {
     for line in lines {
         // SAFETY: a prefetch is a hint; it accesses no memory in the sense of the language and cannot fault.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.0.as_ptr().cast()) }

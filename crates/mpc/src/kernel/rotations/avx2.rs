@@ -1,0 +1,218 @@
+//! Products of leaves on 256 bits.
+//!
+//! A group of records at a time: the steps of a piece are unpacked to the leaves that have columns as they are, the sums of leaves
+//! are made, and each leaf is multiplied with all probes while it is in the first-level cache.
+
+#![expect(unsafe_code, reason = "vector loads and stores through pointers, and calls that need processor features")]
+#![expect(clippy::indexing_slicing, reason = "numeric code; slices cut to size before the loop")]
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{LEAF_STRIDE, Lanes, Leaves, MAX_LEVELS, Piece, STRIP_ROWS, leaf_of_column};
+use crate::kernel::avx2::{load, load_half, low_words, store_half};
+use crate::kernel::blocking::Products;
+use crate::kernel::layout::{GROUP_RECORDS, Line, PLANE_LINES, Run, TILE_LINES};
+use crate::kernel::probes::even_block;
+use crate::kernel::x86::prefetch;
+
+/// Inner products of a run with rotated rows.
+pub(in crate::kernel) fn products(run: &Run<'_>, leaves: &Leaves, out: &mut Products<'_>) {
+    // SAFETY: `Kernel::is_available` found AVX2, and `run_products` asked it before the call.
+    unsafe { products_inner(run, leaves, out) }
+}
+
+#[target_feature(enable = "avx2")]
+fn products_inner(run: &Run<'_>, leaves: &Leaves, out: &mut Products<'_>) {
+    let mut words = vec![Line::ZERO; leaves.leaves() * LEAF_STRIDE];
+    let mut sums = vec![Line::ZERO; leaves.leaves() * leaves.probes * leaves.rows];
+    let mut products = vec![[0; GROUP_RECORDS]; sums.len()];
+    let whole = 0..run.layout().tiles();
+    for pair in 0..run.pairs() {
+        for (half, group) in run.pair(pair, &whole).into_iter().enumerate() {
+            let record = (2 * pair + half) * GROUP_RECORDS;
+            if record >= run.records() {
+                break;
+            }
+            sums.fill(Line::ZERO);
+            for (index, piece) in leaves.pieces.iter().enumerate() {
+                let next = match leaves.pieces.get(index + 1) {
+                    Some(next) => &group[next.lines(leaves.levels)],
+                    None => following(run, pair, half, &leaves.pieces[0].lines(leaves.levels)),
+                };
+                match leaves.levels {
+                    1 => prepare::<1>(group, piece, &mut words),
+                    2 => prepare::<2>(group, piece, &mut words),
+                    _ => prepare::<MAX_LEVELS>(group, piece, &mut words),
+                }
+                let operands = (&words[..], next);
+                match (even_block(leaves.rows, STRIP_ROWS), piece.width) {
+                    (STRIP_ROWS, 1) => multiply::<STRIP_ROWS, 1>(leaves, piece, operands, &mut sums),
+                    (STRIP_ROWS, 2) => multiply::<STRIP_ROWS, 2>(leaves, piece, operands, &mut sums),
+                    (3, 1) => multiply::<3, 1>(leaves, piece, operands, &mut sums),
+                    (3, 2) => multiply::<3, 2>(leaves, piece, operands, &mut sums),
+                    (2, 1) => multiply::<2, 1>(leaves, piece, operands, &mut sums),
+                    (2, 2) => multiply::<2, 2>(leaves, piece, operands, &mut sums),
+                    _ => multiply::<1, 0>(leaves, piece, operands, &mut sums),
+                }
+            }
+            for (products, sums) in products.iter_mut().zip(&sums) {
+                low(sums, products);
+            }
+            leaves.combine(&mut products, |row, products| {
+                let segment = out.segment(row, record, GROUP_RECORDS);
+                segment.copy_from_slice(&products[..segment.len()]);
+            });
+        }
+    }
+}
+
+/// Lines of the group after the one that is `half` of `pair`, none after the last.
+fn following<'a>(run: &Run<'a>, pair: usize, half: usize, lines: &Range<usize>) -> &'a [Line] {
+    let (pair, half) = (pair + half, 1 - half);
+    let whole = 0..run.layout().tiles();
+    let group = if pair < run.pairs() { run.pair(pair, &whole)[half] } else { &[] };
+    group.get(lines.clone()).unwrap_or_default()
+}
+
+/// Unpacks the steps of a piece to their leaves and makes the leaves that are sums.
+#[target_feature(enable = "avx2")]
+fn prepare<const LEVELS: u32>(group: &[Line], piece: &Piece, words: &mut [Line]) {
+    // The first step is that of a whole quad, as a line has an even number of columns.
+    let mut quad = piece.first_step / 2;
+    for column in 0..piece.columns {
+        let first = column * piece.width;
+        let column = &mut words[first..][..(3usize.pow(LEVELS) - 1) * LEAF_STRIDE + piece.width];
+        for places in piece.places.as_chunks::<2>().0 {
+            let tile = &group[quad / PLANE_LINES * TILE_LINES..][..TILE_LINES];
+            let steps = unpack_quad(&tile[quad % PLANE_LINES], &tile[PLANE_LINES + quad % PLANE_LINES]);
+            for (place, halves) in places.iter().zip(steps) {
+                store_half(&mut column[*place], 0, halves[0]);
+                store_half(&mut column[*place], 1, halves[1]);
+            }
+            quad += 1;
+        }
+        for step in 0..piece.width {
+            let step = &mut column[step..][..(3usize.pow(LEVELS) - 1) * LEAF_STRIDE + 1];
+            for half in 0..2 {
+                sum::<LEVELS>(step, half);
+            }
+        }
+    }
+}
+
+/// Makes the leaves that are sums, of one half of one step, from those that are columns as they are.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum<const LEVELS: u32>(step: &mut [Line], half: usize) {
+    let mut v = [_mm256_setzero_si256(); 8];
+    for (column, v) in v.iter_mut().enumerate().take(1 << LEVELS) {
+        *v = load_half(&step[leaf_of_column(column, LEVELS) * LEAF_STRIDE], half);
+    }
+    match LEVELS {
+        1 => sum_1::<true>(step, half, 0, [v[0], v[1]]),
+        2 => sum_2::<true>(step, half, 0, [v[0], v[1], v[2], v[3]]),
+        _ => {
+            sum_2::<true>(step, half, 0, [v[0], v[2], v[4], v[6]]);
+            let mut sums = [v[0]; 4];
+            for (sum, v) in sums.iter_mut().zip(v.as_chunks::<2>().0) {
+                *sum = _mm256_add_epi16(v[0], v[1]);
+            }
+            sum_2::<false>(step, half, 9, sums);
+            sum_2::<true>(step, half, 18, [v[1], v[3], v[5], v[7]]);
+        }
+    }
+}
+
+/// Nine leaves of four columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum_2<const STORED: bool>(step: &mut [Line], half: usize, leaf: usize, [v0, v1, v2, v3]: [__m256i; 4]) {
+    sum_1::<STORED>(step, half, leaf, [v0, v2]);
+    sum_1::<false>(step, half, leaf + 3, [_mm256_add_epi16(v0, v1), _mm256_add_epi16(v2, v3)]);
+    sum_1::<STORED>(step, half, leaf + 6, [v1, v3]);
+}
+
+/// Three leaves of two columns, which may be stored already.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum_1<const STORED: bool>(step: &mut [Line], half: usize, leaf: usize, [v0, v1]: [__m256i; 2]) {
+    if !STORED {
+        store_half(&mut step[leaf * LEAF_STRIDE], half, v0);
+        store_half(&mut step[(leaf + 2) * LEAF_STRIDE], half, v1);
+    }
+    store_half(&mut step[(leaf + 1) * LEAF_STRIDE], half, _mm256_add_epi16(v0, v1));
+}
+
+/// The two steps of a quad: coordinates 0 and 1, then 2 and 3, in order of records.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn unpack_quad(low: &Line, high: &Line) -> [[__m256i; 2]; 2] {
+    let (low, high) = (load(low), load(high));
+    let mut steps = [[_mm256_setzero_si256(); 2]; 2];
+    for half in 0..2 {
+        // Within each 128 bits, the words of records 0 and 1, then 2 and 3; then one double word of each.
+        let left = _mm256_castsi256_ps(_mm256_unpacklo_epi8(low[half], high[half]));
+        let right = _mm256_castsi256_ps(_mm256_unpackhi_epi8(low[half], high[half]));
+        steps[0][half] = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(left, right));
+        steps[1][half] = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(left, right));
+    }
+    steps
+}
+
+/// Adds the products of a piece, leaf by leaf, to the sums of each probe and row. `ROWS` rows are multiplied at a time.
+#[target_feature(enable = "avx2")]
+fn multiply<const ROWS: usize, const WIDTH: usize>(
+    leaves: &Leaves,
+    piece: &Piece,
+    (words, next): (&[Line], &[Line]),
+    sums: &mut [Line],
+) {
+    let mut probes = leaves.steps_of(piece).zip(sums.chunks_exact_mut(leaves.rows));
+    let mut ahead = next.chunks(next.len().div_ceil(leaves.leaves()).max(1));
+    for words in words.chunks_exact(LEAF_STRIDE) {
+        let words = &words[..piece.steps()];
+        prefetch(ahead.next().unwrap_or_default());
+        for (steps, sums) in probes.by_ref().take(leaves.probes) {
+            for (strip, sums) in sums.chunks_mut(ROWS).enumerate() {
+                let steps = &steps[strip * ROWS * piece.width..];
+                if WIDTH > 0 && sums.len() == ROWS {
+                    multiply_strip::<ROWS, WIDTH>(words, steps, sums);
+                    continue;
+                }
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    multiply_strip::<1, 1>(words, &steps[row * piece.width..], std::slice::from_mut(sum));
+                }
+            }
+        }
+    }
+}
+
+/// Products of `ROWS` rows, each of which starts `WIDTH` steps after the one before, added to their sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn multiply_strip<const ROWS: usize, const WIDTH: usize>(words: &[Line], steps: &[u32], sums: &mut [Line]) {
+    let mut rows = [[_mm256_setzero_si256(); 2]; ROWS];
+    let reach = (ROWS - 1) * WIDTH + 1;
+    for (lanes, steps) in words.iter().zip(steps.windows(reach)) {
+        let lanes = load(lanes);
+        for (row, sums) in rows.iter_mut().enumerate() {
+            let word = _mm256_set1_epi32(steps[row * WIDTH].cast_signed());
+            sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(lanes[0], word));
+            sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(lanes[1], word));
+        }
+    }
+    for (row, sum) in rows.iter().zip(sums) {
+        let before = load(sum);
+        store_half(sum, 0, _mm256_add_epi32(before[0], row[0]));
+        store_half(sum, 1, _mm256_add_epi32(before[1], row[1]));
+    }
+}
+
+/// The low words of 16 sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low(sums: &Line, products: &mut Lanes) {
+    // SAFETY: 16 words are 32 bytes, and the store needs no alignment.
+    unsafe { _mm256_storeu_si256(products.as_mut_ptr().cast(), low_words(load(sums))) };
+}

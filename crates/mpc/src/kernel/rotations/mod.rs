@@ -1,0 +1,282 @@
+//! Probe rows that are cyclic shifts of one another, such as the rotations of an iris code, with fewer products.
+//!
+//! A record is cut into lines of columns, and row `n` has the columns of the last row shifted by as many places as it stands before
+//! that. With v the columns of a record and t those of the last row, row `count - 1 - m` has the product y(m) = sum over c of v(c) t(c + m): a
+//! Hankel matrix times a vector. Halving by parity, in columns (c = 2i + b) and in shifts (m = 2j + a), gives
+//!
+//! ```text
+//! y0 = T0 v0 + T1 v1    P0 = (T0 - T1) v0    P1 = T1 (v0 + v1)    P2 = (T2 - T1) v1
+//! y1 = T1 v0 + T2 v1    y0 = P0 + P1         y1 = P1 + P2
+//! ```
+//!
+//! where Ti has the columns t(2i' + i): three products of a quarter of the size instead of four. It holds in any ring, so modulo 2^16 bit for
+//! bit. Three levels take 27 of 64 products. (Karatsuba's idea; for filters, Mou and Duhamel, "Short-length FIR filters and their use in
+//! fast nonrecursive filtering", IEEE Trans. Signal Processing 39(6), 1991, section III; for matrices of this shape, Fan and Hasan, "A new
+//! approach to subquadratic space complexity parallel multipliers", IEEE Trans. Computers 56(2), 2007, section 2.) The sums v0 + v1 are made
+//! once per record and serve all probes; the differences of t once per probe. A product of the smallest size is a *leaf*; its number has
+//! the digits 0, 1, 2 of the levels, first level first.
+//!
+//! Steps are two adjacent words of each of 16 records. This form serves AVX2; the tiles of AMX want 16 rows, not the 4 of a leaf.
+
+#![expect(clippy::indexing_slicing, reason = "numeric code; offsets follow from the geometry and are checked by slices")]
+
+use std::ops::Range;
+
+use super::layout::{GROUP_RECORDS, PLANE_LINES, TILE_LINES};
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+
+/// Most levels of halving.
+const MAX_LEVELS: u32 = 3;
+/// Most steps of a leaf in a piece: a line of an iris's code has 50. 27 leaves then take 86 KiB of a second-level cache.
+const PIECE_STEPS: usize = 50;
+/// Lines from one leaf to the next: an odd number, so that they do not all compete for the same places of a cache.
+const LEAF_STRIDE: usize = PIECE_STEPS + 1;
+/// Rows of a leaf that are multiplied at a time, as there are 16 vector registers.
+const STRIP_ROWS: usize = 4;
+/// What unpacking and making sums takes at any level, in the time of one row of a leaf. Measured on a Zen 3 core.
+const SUMS_COST: f64 = 2.5;
+
+/// How the rows of a probe are shifts of one another.
+///
+/// A record is lines of `columns` columns each, some lines of one width after others of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotations {
+    columns: usize,
+    count: usize,
+    /// Lines and words per column.
+    parts: Vec<(usize, usize)>,
+}
+
+impl Rotations {
+    /// Probes of `count` rows, in which each row has the columns of the row before shifted by one place towards higher places;
+    /// `parts` has pairs of a number of lines and their words per column. `None` where the shifts cannot be halved.
+    pub fn new(columns: usize, count: usize, parts: &[(usize, usize)]) -> Option<Self> {
+        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2));
+        let rotations = Self { columns, count, parts: parts.to_vec() };
+        (steps && count <= columns && rotations.levels(1) > 0).then_some(rotations)
+    }
+
+    /// Rows of a probe.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Words of a record.
+    pub fn record_len(&self) -> usize {
+        self.parts.iter().map(|(lines, width)| lines * self.columns * width).sum()
+    }
+
+    /// Whether whole probes of rows are shifted in this way.
+    pub(crate) fn describe(&self, rows: &[u16]) -> bool {
+        let len = self.record_len();
+        let mut lines = Vec::new();
+        for &(count, width) in &self.parts {
+            lines.extend(std::iter::repeat_n(width, count));
+        }
+        rows.chunks_exact((self.count * len).max(1)).all(|probe| {
+            probe.chunks_exact(len).zip(probe.chunks_exact(len).skip(1)).all(|(row, next)| {
+                let mut start = 0;
+                lines.iter().all(|width| {
+                    let line = start..start + self.columns * width;
+                    start = line.end;
+                    let mut shifted = row[line.clone()].to_vec();
+                    shifted.rotate_right(*width);
+                    shifted == next[line]
+                })
+            })
+        })
+    }
+
+    /// The levels that cost least for so many probes.
+    fn levels(&self, probes: usize) -> u32 {
+        let cost = |level: u32| {
+            let rows = self.count.div_ceil(1 << level) * probes;
+            1.5f64.powi(level.cast_signed()) * (rows as f64 + SUMS_COST * f64::from(level.min(1)))
+        };
+        let possible = (0..=MAX_LEVELS).filter(|level| self.columns.is_multiple_of(1 << level));
+        possible.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(0)
+    }
+}
+
+/// Probes in the form of leaves.
+pub(super) struct Leaves {
+    /// Probes, and rows of each.
+    probes: usize,
+    count: usize,
+    levels: u32,
+    /// Rows of a leaf.
+    rows: usize,
+    pieces: Vec<Piece>,
+    /// For each piece, leaf and probe after one another: the steps of the piece's columns and of as many more as a leaf has rows but one.
+    steps: Vec<u32>,
+}
+
+/// Some leaf columns of one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    /// Step of the record with which it starts.
+    first_step: usize,
+    /// Steps per column.
+    width: usize,
+    /// Leaf columns.
+    columns: usize,
+    /// Where the probes' steps start.
+    start: usize,
+    /// Where the first column's steps go, in their order in the record: leaf after leaf, each with all steps of the piece.
+    places: Vec<usize>,
+}
+
+impl Piece {
+    /// Steps of one leaf.
+    fn steps(&self) -> usize {
+        self.columns * self.width
+    }
+
+    /// Lines of a group that hold the piece, but for the rest of the tile in which it ends.
+    fn lines(&self, levels: u32) -> Range<usize> {
+        let quads = [self.first_step / 2, (self.first_step + (self.steps() << levels)) / 2];
+        let [start, end] = quads.map(|quad| quad / PLANE_LINES * TILE_LINES);
+        start..end
+    }
+
+    /// Steps of one leaf of a probe.
+    fn probe_steps(&self, rows: usize) -> usize {
+        (self.columns + rows - 1) * self.width
+    }
+}
+
+impl Leaves {
+    /// `rows` are whole probes, each row of which has the length that the rotations say.
+    pub(super) fn new(rotations: &Rotations, rows: &[u16]) -> Self {
+        let len = rotations.record_len();
+        let probes: Vec<&[u16]> = rows.chunks_exact((rotations.count * len).max(1)).collect();
+        let levels = rotations.levels(probes.len());
+        let mut form = Self {
+            probes: probes.len(),
+            count: rotations.count,
+            levels,
+            rows: rotations.count.div_ceil(1 << levels),
+            pieces: Vec::new(),
+            steps: Vec::new(),
+        };
+        let mut line = 0;
+        for &(lines, width) in &rotations.parts {
+            for _ in 0..lines {
+                let last_rows: Vec<_> = probes.iter().map(|rows| &rows[(rotations.count - 1) * len + line..]).collect();
+                form.add_line(line, rotations.columns, width, &last_rows);
+                line += rotations.columns * width;
+            }
+        }
+        form
+    }
+
+    fn leaves(&self) -> usize {
+        3usize.pow(self.levels)
+    }
+
+    /// Cuts a line of records into pieces and lays out the probes' steps for them. `probes` start with the line.
+    fn add_line(&mut self, line: usize, columns: usize, width: usize, probes: &[&[u16]]) {
+        let leaves: Vec<Vec<Vec<u16>>> =
+            probes.iter().map(|probe| split(probe[..columns * width].to_vec(), width, self.levels)).collect();
+        let columns = columns >> self.levels;
+        let most = (2 * PIECE_STEPS / width).max(1);
+        let even = columns.div_ceil(columns.div_ceil(most));
+        for first in (0..columns).step_by(even) {
+            let (columns_here, steps) = (even.min(columns - first), width / 2);
+            let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
+            let piece = Piece {
+                first_step: (line + (first << self.levels) * width) / 2,
+                width: steps,
+                columns: columns_here,
+                start: self.steps.len(),
+                places: (0..steps << self.levels).map(place).collect(),
+            };
+            for leaf in 0..self.leaves() {
+                for leaves in &leaves {
+                    let places = (first..first + piece.columns + self.rows - 1).map(|column| column % columns);
+                    let words = places.flat_map(|column| &leaves[leaf][column * width..(column + 1) * width]);
+                    let words: Vec<u16> = words.copied().collect();
+                    self.steps.extend(words.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
+                }
+            }
+            self.pieces.push(piece);
+        }
+    }
+
+    /// The probes' steps of a piece, leaf by leaf and in each probe by probe.
+    fn steps_of(&self, piece: &Piece) -> impl Iterator<Item = &[u32]> {
+        let len = piece.probe_steps(self.rows);
+        self.steps[piece.start..].chunks_exact(len).take(self.leaves() * self.probes)
+    }
+
+    /// From the products of the leaves to those of the rows: `products` has for each leaf, probe and row of a leaf those with the records
+    /// of a group, and is used up. Hands over a row's number and its products.
+    fn combine(&self, products: &mut [Lanes], mut put: impl FnMut(usize, &Lanes)) {
+        let (all, rows) = (self.probes * self.rows, self.rows);
+        // Places of leaves in `products`, and how many neighbours have become one with so many times as many shifts: the last level first.
+        // Shift m of a leaf, whose digits before are a place, lies with the leaf that has the low bits of m as digits.
+        for level in (0..self.levels).rev() {
+            let place = 3usize.pow(self.levels - 1 - level) * all;
+            for three in products.chunks_exact_mut(3 * place) {
+                let (first, rest) = three.split_at_mut(place);
+                let (middle, last) = rest.split_at_mut(place);
+                for ((first, middle), last) in first.iter_mut().zip(middle).zip(last) {
+                    for ((first, middle), last) in first.iter_mut().zip(middle).zip(last) {
+                        *first = first.wrapping_add(*middle);
+                        *last = last.wrapping_add(*middle);
+                    }
+                }
+            }
+        }
+        for probe in 0..self.probes {
+            for shift in 0..self.count {
+                let leaf = leaf_of_column(shift, self.levels);
+                put((probe + 1) * self.count - 1 - shift, &products[leaf * all + probe * rows + (shift >> self.levels)]);
+            }
+        }
+    }
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        // As `zeroize` does, but with vector stores.
+        self.steps.fill(0);
+        zeroize::optimization_barrier(self.steps.as_slice());
+    }
+}
+
+/// One word of each record of a group.
+type Lanes = [u16; GROUP_RECORDS];
+
+/// The columns of every leaf, from those of a line.
+fn split(columns: Vec<u16>, width: usize, levels: u32) -> Vec<Vec<u16>> {
+    let mut leaves = vec![columns];
+    for _ in 0..levels {
+        let mut next = Vec::with_capacity(3 * leaves.len());
+        for mut leaf in leaves {
+            let half = leaf.len() / width / 2;
+            let column = |n: usize| &leaf[n % (2 * half) * width..][..width];
+            let odd: Vec<u16> = (0..half).flat_map(|i| column(2 * i + 1)).copied().collect();
+            let less_odd = |shift: usize| -> Vec<u16> {
+                let even = (0..half).flat_map(|i| column(2 * i + shift));
+                even.zip(&odd).map(|(even, odd)| even.wrapping_sub(*odd)).collect()
+            };
+            let (first, last) = (less_odd(0), less_odd(2));
+            next.extend([first, odd, last]);
+            zeroize::Zeroize::zeroize(&mut leaf);
+        }
+        leaves = next;
+    }
+    leaves
+}
+
+/// The leaf that has the columns with these low bits as they are: digit 0 for an even place of a level, 2 for an odd one.
+#[inline(always)]
+fn leaf_of_column(column: usize, levels: u32) -> usize {
+    (0..levels).fold(0, |leaf, level| 3 * leaf + 2 * (column >> level & 1))
+}
+
+#[cfg(test)]
+mod tests;

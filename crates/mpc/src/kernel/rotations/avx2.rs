@@ -80,7 +80,7 @@ fn following<'a>(run: &Run<'a>, pair: usize, half: usize, lines: &Range<usize>) 
 fn prepare<const LEVELS: u32>(group: &[Line], piece: &Piece, words: &mut [Line]) {
     // The first step is that of a whole quad, as a line has an even number of columns.
     let mut quad = piece.first_step / 2;
-    for column in 0..piece.columns {
+    for column in 0..piece.columns() {
         let first = column * piece.width;
         let column = &mut words[first..][..(3usize.pow(LEVELS) - 1) * LEAF_STRIDE + piece.width];
         for places in piece.places.as_chunks::<2>().0 {
@@ -169,37 +169,48 @@ fn multiply<const ROWS: usize, const WIDTH: usize>(
     sums: &mut [Line],
 ) {
     let mut probes = leaves.steps_of(piece).zip(sums.chunks_exact_mut(leaves.rows));
+    let (run, probe_run) = (piece.run * piece.width, piece.probe_run(leaves.rows));
     let mut ahead = next.chunks(next.len().div_ceil(leaves.leaves()).max(1));
     for words in words.chunks_exact(LEAF_STRIDE) {
         let words = &words[..piece.steps()];
         prefetch(ahead.next().unwrap_or_default());
         for (steps, sums) in probes.by_ref().take(leaves.probes) {
             for (strip, sums) in sums.chunks_mut(ROWS).enumerate() {
-                let steps = &steps[strip * ROWS * piece.width..];
+                let first = strip * ROWS * piece.width;
                 if WIDTH > 0 && sums.len() == ROWS {
-                    multiply_strip::<ROWS, WIDTH>(words, steps, sums);
+                    multiply_strip::<ROWS, WIDTH>(words, steps, first, [run, probe_run], sums);
                     continue;
                 }
                 for (row, sum) in sums.iter_mut().enumerate() {
-                    multiply_strip::<1, 1>(words, &steps[row * piece.width..], std::slice::from_mut(sum));
+                    let first = first + row * piece.width;
+                    multiply_strip::<1, 1>(words, steps, first, [run, probe_run], std::slice::from_mut(sum));
                 }
             }
         }
     }
 }
 
-/// Products of `ROWS` rows, each of which starts `WIDTH` steps after the one before, added to their sums.
+/// Products of `ROWS` rows, each of which starts `WIDTH` steps after the one before, added to their sums. Every `run` steps of the words start
+/// anew, `probe_run` steps after the last start in the probe; `first` is the step of the first row.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn multiply_strip<const ROWS: usize, const WIDTH: usize>(words: &[Line], steps: &[u32], sums: &mut [Line]) {
+fn multiply_strip<const ROWS: usize, const WIDTH: usize>(
+    words: &[Line],
+    steps: &[u32],
+    first: usize,
+    [run, probe_run]: [usize; 2],
+    sums: &mut [Line],
+) {
     let mut rows = [[_mm256_setzero_si256(); 2]; ROWS];
     let reach = (ROWS - 1) * WIDTH + 1;
-    for (lanes, steps) in words.iter().zip(steps.windows(reach)) {
-        let lanes = load(lanes);
-        for (row, sums) in rows.iter_mut().enumerate() {
-            let word = _mm256_set1_epi32(steps[row * WIDTH].cast_signed());
-            sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(lanes[0], word));
-            sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(lanes[1], word));
+    for (words, steps) in words.chunks_exact(run).zip(steps.chunks_exact(probe_run)) {
+        for (lanes, steps) in words.iter().zip(steps[first..].windows(reach)) {
+            let lanes = load(lanes);
+            for (row, sums) in rows.iter_mut().enumerate() {
+                let word = _mm256_set1_epi32(steps[row * WIDTH].cast_signed());
+                sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(lanes[0], word));
+                sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(lanes[1], word));
+            }
         }
     }
     for (row, sum) in rows.iter().zip(sums) {

@@ -11,10 +11,10 @@
 //!
 //! where Ti has the columns t(2i' + i): three products of a quarter of the size instead of four. It holds in any ring, so modulo 2^16 bit for
 //! bit. Three levels take 27 of 64 products. (Karatsuba's idea; for filters, Mou and Duhamel, "Short-length FIR filters and their use in
-//! fast nonrecursive filtering", IEEE Trans. Signal Processing 39(6), 1991, section III; for matrices of this shape, Fan and Hasan, "A new
-//! approach to subquadratic space complexity parallel multipliers", IEEE Trans. Computers 56(2), 2007, section 2.) The sums v0 + v1 are made
-//! once per record and serve all probes; the differences of t once per probe. A product of the smallest size is a *leaf*; its number has
-//! the digits 0, 1, 2 of the levels, first level first.
+//! fast nonrecursive filtering", IEEE Trans. Signal Processing 39(6), 1991; for matrices of this shape, Fan and Hasan, "A new approach to
+//! subquadratic space complexity parallel multipliers for extended binary fields", IEEE Trans. Computers 56(2), 2007.) The sums v0 + v1 are
+//! made once per record and serve all probes, the differences of t once per probe. A product of the smallest size is a *leaf*; its number
+//! has the digits 0, 1, 2 of the levels, first level first.
 //!
 //! Steps are two adjacent words of each of 16 records. This form serves AVX2; the tiles of AMX want 16 rows, not the 4 of a leaf.
 
@@ -23,14 +23,15 @@
 use std::ops::Range;
 
 use super::layout::{GROUP_RECORDS, PLANE_LINES, TILE_LINES};
+use super::probes::even_block;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 
 /// Most levels of halving.
 const MAX_LEVELS: u32 = 3;
-/// Most steps of a leaf in a piece: a line of an iris's code has 50. 27 leaves then take 86 KiB of a second-level cache.
-const PIECE_STEPS: usize = 50;
+/// Most steps of a leaf in a piece: a line of an iris's code has 50. 27 leaves then take 174 KiB of a second-level cache.
+const PIECE_STEPS: usize = 100;
 /// Lines from one leaf to the next: an odd number, so that they do not all compete for the same places of a cache.
 const LEAF_STRIDE: usize = PIECE_STEPS + 1;
 /// Rows of a leaf that are multiplied at a time, as there are 16 vector registers.
@@ -51,9 +52,9 @@ pub struct Rotations {
 
 impl Rotations {
     /// Probes of `count` rows, in which each row has the columns of the row before shifted by one place towards higher places;
-    /// `parts` has pairs of a number of lines and their words per column. `None` where the shifts cannot be halved.
+    /// `parts` has pairs of a number of lines and their words per column. `None` where the shifts cannot be halved, or that saves nothing.
     pub fn new(columns: usize, count: usize, parts: &[(usize, usize)]) -> Option<Self> {
-        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2));
+        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2) && *width <= 2 * PIECE_STEPS);
         let rotations = Self { columns, count, parts: parts.to_vec() };
         (steps && count <= columns && rotations.levels(1) > 0).then_some(rotations)
     }
@@ -109,19 +110,20 @@ pub(super) struct Leaves {
     /// Rows of a leaf.
     rows: usize,
     pieces: Vec<Piece>,
-    /// For each piece, leaf and probe after one another: the steps of the piece's columns and of as many more as a leaf has rows but one.
+    /// For each piece, leaf, probe and line after one another: the steps of the piece's columns and of as many more as a leaf has rows but one.
     steps: Vec<u32>,
 }
 
-/// Some leaf columns of one line.
+/// Leaf columns of some whole lines, or a part of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
     /// Step of the record with which it starts.
     first_step: usize,
     /// Steps per column.
     width: usize,
-    /// Leaf columns.
-    columns: usize,
+    /// Lines, and leaf columns of each.
+    runs: usize,
+    run: usize,
     /// Where the probes' steps start.
     start: usize,
     /// Where the first column's steps go, in their order in the record: leaf after leaf, each with all steps of the piece.
@@ -129,9 +131,14 @@ struct Piece {
 }
 
 impl Piece {
+    /// Leaf columns.
+    fn columns(&self) -> usize {
+        self.runs * self.run
+    }
+
     /// Steps of one leaf.
     fn steps(&self) -> usize {
-        self.columns * self.width
+        self.columns() * self.width
     }
 
     /// Lines of a group that hold the piece, but for the rest of the tile in which it ends.
@@ -141,9 +148,9 @@ impl Piece {
         start..end
     }
 
-    /// Steps of one leaf of a probe.
-    fn probe_steps(&self, rows: usize) -> usize {
-        (self.columns + rows - 1) * self.width
+    /// Steps of one line of one leaf of a probe.
+    fn probe_run(&self, rows: usize) -> usize {
+        (self.run + rows - 1) * self.width
     }
 }
 
@@ -161,13 +168,11 @@ impl Leaves {
             pieces: Vec::new(),
             steps: Vec::new(),
         };
-        let mut line = 0;
+        let last_rows: Vec<_> = probes.iter().map(|rows| &rows[(rotations.count - 1) * len..]).collect();
+        let mut start = 0;
         for &(lines, width) in &rotations.parts {
-            for _ in 0..lines {
-                let last_rows: Vec<_> = probes.iter().map(|rows| &rows[(rotations.count - 1) * len + line..]).collect();
-                form.add_line(line, rotations.columns, width, &last_rows);
-                line += rotations.columns * width;
-            }
+            form.add_part(start, lines, rotations.columns, width, &last_rows);
+            start += lines * rotations.columns * width;
         }
         form
     }
@@ -176,38 +181,54 @@ impl Leaves {
         3usize.pow(self.levels)
     }
 
-    /// Cuts a line of records into pieces and lays out the probes' steps for them. `probes` start with the line.
-    fn add_line(&mut self, line: usize, columns: usize, width: usize, probes: &[&[u16]]) {
-        let leaves: Vec<Vec<Vec<u16>>> =
-            probes.iter().map(|probe| split(probe[..columns * width].to_vec(), width, self.levels)).collect();
-        let columns = columns >> self.levels;
-        let most = (2 * PIECE_STEPS / width).max(1);
-        let even = columns.div_ceil(columns.div_ceil(most));
-        for first in (0..columns).step_by(even) {
-            let (columns_here, steps) = (even.min(columns - first), width / 2);
-            let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
-            let piece = Piece {
-                first_step: (line + (first << self.levels) * width) / 2,
-                width: steps,
-                columns: columns_here,
-                start: self.steps.len(),
-                places: (0..steps << self.levels).map(place).collect(),
-            };
-            for leaf in 0..self.leaves() {
-                for leaves in &leaves {
-                    let places = (first..first + piece.columns + self.rows - 1).map(|column| column % columns);
-                    let words = places.flat_map(|column| &leaves[leaf][column * width..(column + 1) * width]);
-                    let words: Vec<u16> = words.copied().collect();
-                    self.steps.extend(words.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
+    /// Cuts `lines` lines, which start at word `start` of a record, into pieces and lays out the probes' steps for them.
+    fn add_part(&mut self, start: usize, lines: usize, line_columns: usize, width: usize, last_rows: &[&[u16]]) {
+        let line_words = line_columns * width;
+        // Leaves by probe and line.
+        let leaves: Vec<Vec<Vec<Vec<u16>>>> = last_rows
+            .iter()
+            .map(|row| {
+                let lines = row[start..start + lines * line_words].chunks_exact(line_words);
+                lines.map(|line| split(line.to_vec(), width, self.levels)).collect()
+            })
+            .collect();
+        let (columns, steps) = (line_columns >> self.levels, width / 2);
+        let most = PIECE_STEPS / steps;
+        // Short lines share pieces, long ones are cut.
+        let run = columns.div_ceil(columns.div_ceil(most));
+        let together = if run == columns { even_block(lines, most / columns) } else { 1 };
+        for first_line in (0..lines).step_by(together) {
+            let runs = together.min(lines - first_line);
+            for first in (0..columns).step_by(run) {
+                let run = run.min(columns - first);
+                let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
+                let piece = Piece {
+                    first_step: (start + first_line * line_words + (first << self.levels) * width) / 2,
+                    width: steps,
+                    runs,
+                    run,
+                    start: self.steps.len(),
+                    places: (0..steps << self.levels).map(place).collect(),
+                };
+                for leaf in 0..self.leaves() {
+                    for lines in &leaves {
+                        for leaves in &lines[first_line..first_line + runs] {
+                            for column in first..first + run + self.rows - 1 {
+                                let words = &leaves[leaf][column % columns * width..][..width];
+                                let steps = words.as_chunks::<2>().0.iter();
+                                self.steps.extend(steps.map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
+                            }
+                        }
+                    }
                 }
+                self.pieces.push(piece);
             }
-            self.pieces.push(piece);
         }
     }
 
     /// The probes' steps of a piece, leaf by leaf and in each probe by probe.
     fn steps_of(&self, piece: &Piece) -> impl Iterator<Item = &[u32]> {
-        let len = piece.probe_steps(self.rows);
+        let len = piece.runs * piece.probe_run(self.rows);
         self.steps[piece.start..].chunks_exact(len).take(self.leaves() * self.probes)
     }
 

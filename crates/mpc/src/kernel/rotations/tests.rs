@@ -76,7 +76,7 @@ fn every_number_of_rotations() {
 #[cfg_attr(miri, ignore = "slow")]
 fn every_number_of_levels_and_width() {
     for columns in [22, 26, 20, 28, 40, 56, 64] {
-        for parts in [&[(1, 2)][..], &[(2, 4)], &[(1, 8), (2, 6)], &[(1, 16), (1, 8)]] {
+        for parts in [&[(1, 2)][..], &[(2, 4)], &[(1, 8), (2, 6)], &[(1, 16), (1, 8)], &[(1, 200), (7, 2)]] {
             check(columns, 19, parts, 1, 16);
             check(columns, 19, parts, 3, 40);
         }
@@ -94,6 +94,7 @@ fn rotations_of_an_iris() {
 fn what_cannot_be_halved_stays_as_it_is() {
     assert_eq!(Rotations::new(31, 31, &[(1, 2)]), None, "an odd number of columns");
     assert_eq!(Rotations::new(32, 31, &[(1, 3)]), None, "a column of one and a half steps");
+    assert_eq!(Rotations::new(32, 31, &[(1, 202)]), None, "a column that fits no piece");
     assert_eq!(Rotations::new(32, 3, &[(1, 2)]), None, "nothing to save");
     assert_eq!(Rotations::new(16, 31, &[(1, 2)]), None, "more rows than columns");
     assert!(Rotations::new(32, 31, &[(1, 2)]).is_some());

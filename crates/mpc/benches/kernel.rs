@@ -24,21 +24,6 @@ fn rotations() -> Rotations {
     Rotations::new(COLUMNS, IRIS.1, &LINES).expect("an even number of columns")
 }
 
-/// The rows of a probe, each with its columns one place after those of the row before.
-fn rotated(row: &[u16]) -> Vec<u16> {
-    let lines = || LINES.into_iter().flat_map(|(lines, width)| std::iter::repeat_n(width, lines));
-    (0..IRIS.1)
-        .flat_map(|shift| {
-            let mut rest = row;
-            lines().flat_map(move |width| {
-                let mut line = rest.split_off(..COLUMNS * width).unwrap_or_default().to_vec();
-                line.rotate_right(shift * width);
-                line
-            })
-        })
-        .collect()
-}
-
 fn kernels(criterion: &mut Criterion) {
     for (record_len, records) in SHAPES {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -51,7 +36,7 @@ fn kernels(criterion: &mut Criterion) {
             let probes = Probes::new(record_len, &words(record_len * rows));
             let mut cases = vec![(format!("{record_len} words, {rows} rows"), probes)];
             if record_len == IRIS.0 && rows.is_multiple_of(IRIS.1) {
-                let rows: Vec<u16> = (0..rows / IRIS.1).flat_map(|_| rotated(&words(record_len))).collect();
+                let rows: Vec<u16> = (0..rows / IRIS.1).flat_map(|_| rotations().rows(&words(record_len))).collect();
                 let probes = Probes::new(record_len, &rows).with_rotations(rotations());
                 cases.push((format!("{record_len} words, {} rotated rows", probes.rows()), probes));
             }

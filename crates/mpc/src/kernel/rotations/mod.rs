@@ -69,25 +69,32 @@ impl Rotations {
         self.parts.iter().map(|(lines, width)| lines * self.columns * width).sum()
     }
 
+    /// All rows of a probe, from its first one.
+    ///
+    /// # Panics
+    /// If the row has another length than a record: an error of the caller.
+    pub fn rows(&self, first: &[u16]) -> Vec<u16> {
+        assert_eq!(first.len(), self.record_len(), "a row has the length of a record");
+        let mut rows = Vec::with_capacity(self.count * first.len());
+        for shift in 0..self.count {
+            let mut rest = first;
+            for &(lines, width) in &self.parts {
+                let (part, after) = rest.split_at(lines * self.columns * width);
+                rest = after;
+                for line in part.chunks_exact((self.columns * width).max(1)) {
+                    let (stay, turn) = line.split_at((self.columns - shift) * width);
+                    rows.extend_from_slice(turn);
+                    rows.extend_from_slice(stay);
+                }
+            }
+        }
+        rows
+    }
+
     /// Whether whole probes of rows are shifted in this way.
     pub(crate) fn describe(&self, rows: &[u16]) -> bool {
         let len = self.record_len();
-        let mut lines = Vec::new();
-        for &(count, width) in &self.parts {
-            lines.extend(std::iter::repeat_n(width, count));
-        }
-        rows.chunks_exact((self.count * len).max(1)).all(|probe| {
-            probe.chunks_exact(len).zip(probe.chunks_exact(len).skip(1)).all(|(row, next)| {
-                let mut start = 0;
-                lines.iter().all(|width| {
-                    let line = start..start + self.columns * width;
-                    start = line.end;
-                    let mut shifted = row[line.clone()].to_vec();
-                    shifted.rotate_right(*width);
-                    shifted == next[line]
-                })
-            })
-        })
+        rows.chunks(self.count * len).all(|probe| probe == self.rows(&probe[..len]))
     }
 
     /// The levels that cost least for so many probes.

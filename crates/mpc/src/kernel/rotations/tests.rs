@@ -14,25 +14,6 @@ fn words(rng: &mut ChaCha8Rng, count: usize) -> Vec<u16> {
     (0..count).map(|_| (rng.next_u32() & 0xffff) as u16).collect()
 }
 
-/// Rows of one probe from its last row, by definition.
-fn rows_of(last: &[u16], rotations: &Rotations) -> Vec<u16> {
-    let mut rows = Vec::new();
-    for row in 0..rotations.count {
-        let shift = rotations.count - 1 - row;
-        let mut line = 0;
-        for &(lines, width) in &rotations.parts {
-            for _ in 0..lines {
-                for column in 0..rotations.columns {
-                    let from = (column + shift) % rotations.columns;
-                    rows.extend(&last[line + from * width..][..width]);
-                }
-                line += rotations.columns * width;
-            }
-        }
-    }
-    rows
-}
-
 fn check(columns: usize, count: usize, parts: Parts, probes: usize, records: usize) {
     let rotations = Rotations::new(columns, count, parts).expect("can be halved");
     let len = rotations.record_len();
@@ -42,7 +23,7 @@ fn check(columns: usize, count: usize, parts: Parts, probes: usize, records: usi
     records.iter().for_each(|record| {
         gallery.push(record);
     });
-    let rows: Vec<u16> = (0..probes).flat_map(|_| rows_of(&words(&mut rng, len), &rotations)).collect();
+    let rows: Vec<u16> = (0..probes).flat_map(|_| rotations.rows(&words(&mut rng, len))).collect();
     let probes = Probes::new(len, &rows).with_rotations(rotations);
     let scalar =
         |row: &[u16], record: &[u16]| row.iter().zip(record).fold(0u16, |sum, (x, y)| sum.wrapping_add(x.wrapping_mul(*y)));
@@ -103,16 +84,24 @@ fn what_cannot_be_halved_stays_as_it_is() {
 #[test]
 fn three_levels_take_27_of_64_products() {
     let rotations = Rotations::new(200, 31, &[(16, 4), (16, 2)]).unwrap();
-    let leaves = Leaves::new(&rotations, &rows_of(&vec![1; 19_200], &rotations));
+    let leaves = Leaves::new(&rotations, &rotations.rows(&vec![1; 19_200]));
     assert_eq!((leaves.levels, leaves.leaves(), leaves.rows), (3, 27, 4));
     let steps: usize = leaves.pieces.iter().map(Piece::steps).sum();
     assert_eq!(2 * steps * leaves.leaves() * leaves.rows, 19_200 * 32 * 27 / 64);
 }
 
 #[test]
+fn a_row_has_the_columns_of_the_row_before_one_place_later() {
+    let rotations = Rotations { columns: 4, count: 3, parts: vec![(1, 2), (2, 1)] };
+    let rows = rotations.rows(&(0..16).collect::<Vec<u16>>());
+    assert_eq!(rows[16..32], [6, 7, 0, 1, 2, 3, 4, 5, 11, 8, 9, 10, 15, 12, 13, 14]);
+    assert_eq!(rows[32..], [4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, 14, 15, 12, 13]);
+}
+
+#[test]
 fn rows_that_are_not_shifted_are_noticed() {
     let rotations = Rotations::new(16, 15, &[(2, 4), (1, 2)]).unwrap();
-    let mut rows = rows_of(&(0..160).collect::<Vec<u16>>(), &rotations);
+    let mut rows = rotations.rows(&(0..160).collect::<Vec<u16>>());
     assert!(rotations.describe(&rows));
     rows[170] ^= 1;
     assert!(!rotations.describe(&rows));

@@ -8,7 +8,7 @@ use charter::{Charter, Modality};
 use client::native::NativeClient;
 use client::request::{Question, Sample, Template};
 use client::{Error, Followed};
-use common::{ready, until};
+use common::{follow, ready, until};
 use sim::Commons;
 use sim::commons::{PROFILE, program};
 use sim::crowd::{Crowd, Person};
@@ -50,17 +50,8 @@ async fn a_commons_of_three_processes_takes_in_a_better_model() {
         let proof = client.enrol(&person.device, template, "simulation").await.unwrap();
         receipts.push(client.keep(&proof, None).await.unwrap());
     }
-    let followed = tokio::sync::Mutex::new(Followed::new(&first).unwrap());
-    let follows = async |client: &NativeClient, entries: u64| {
-        until("the logs are followed", async || {
-            let mut followed = followed.lock().await;
-            let look = client.follow(&followed.following).await;
-            followed.advance(&look, None);
-            look.problems.is_empty() && look.following.cross.agreed() >= entries
-        })
-        .await;
-    };
-    follows(&client, 12).await;
+    let mut followed = Followed::new(&first).unwrap();
+    follow(&client, &mut followed, 12).await;
     drop(client);
 
     // One node with the new roster and two with the old one: they do not speak, and decide nothing.
@@ -114,7 +105,7 @@ async fn a_commons_of_three_processes_takes_in_a_better_model() {
     for receipt in &receipts {
         assert!(receipt.check(&second).is_ok());
     }
-    follows(&client, 12 + 1 + 6).await;
+    follow(&client, &mut followed, 12 + 1 + 6).await;
     // All of it is on the disks.
     NodeId::ALL.into_iter().for_each(|node| commons.kill(node).unwrap());
     for node in NodeId::ALL {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use client::native::NativeClient;
 use client::request::Template;
 use client::{Followed, Patience};
-use common::{ready, until};
+use common::{follow, ready};
 use sim::Commons;
 use sim::commons::{PROFILE, program};
 use sim::crowd::{Crowd, Person};
@@ -43,18 +43,6 @@ async fn all_are_known(client: &NativeClient, commons: &Commons, crowd: &mut Cro
     }
     let twin = crowd.double(&people[0]);
     assert_eq!(enrol(client, commons, &twin).await, Outcome::Duplicate);
-}
-
-/// Follows the three logs until each holds `entries`, and nothing is wrong with any.
-async fn follow(client: &NativeClient, followed: &mut Followed, entries: u64) {
-    let followed = tokio::sync::Mutex::new(followed);
-    until("the logs are followed", async || {
-        let mut followed = followed.lock().await;
-        let look = client.follow(&followed.following).await;
-        followed.advance(&look, None);
-        look.problems.is_empty() && look.following.cross.agreed() >= entries
-    })
-    .await;
 }
 
 /// Runs a command to its end and says how long that took.

@@ -1,9 +1,10 @@
-//! Waiting for a commons of processes.
+//! Waiting for a commons of processes, and following its logs.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::time::{Duration, Instant};
 
+use client::Followed;
 use client::native::NativeClient;
 use sim::Commons;
 use types::NodeId;
@@ -32,4 +33,16 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
         assert!(began.elapsed() < PATIENCE, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Follows the three logs until each holds `entries`, and nothing is wrong with any.
+pub(crate) async fn follow(client: &NativeClient, followed: &mut Followed, entries: u64) {
+    let followed = tokio::sync::Mutex::new(followed);
+    until("the logs are followed", async || {
+        let mut followed = followed.lock().await;
+        let look = client.follow(&followed.following).await;
+        followed.advance(&look, None);
+        look.problems.is_empty() && look.following.cross.agreed() >= entries
+    })
+    .await;
 }

@@ -26,7 +26,12 @@ impl Dev {
             None => argument.into(),
         });
         command.arg("dev").arg("--ready-file").arg(&ready).args(more);
-        command.env("COMMONS_HOME", home.path()).env_remove("COMMONS_ROSTER").stdout(Stdio::null());
+        // Its temporary files go with this test even when it is killed.
+        command
+            .env("COMMONS_HOME", home.path())
+            .env("TMPDIR", home.path())
+            .env_remove("COMMONS_ROSTER")
+            .stdout(Stdio::null());
         let mut process = command.spawn().unwrap();
         let begun = Instant::now();
         while !ready.exists() {

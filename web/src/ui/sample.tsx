@@ -1,10 +1,10 @@
 // Taking a sample: the camera with guidance, or a photograph. The template stays in the worker; what is told here is that it is there.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { client, Failed, type Pixels } from "../core/client";
-import { asTrouble, roster, touch } from "../core/state";
-import type { Quality, Trouble } from "../core/types";
+import { asTrouble, roster, settled, touch } from "../core/state";
+import type { Decision, Quality, Trouble } from "../core/types";
 import { figure, t } from "../strings/i18n";
-import { Told, Working } from "./basics";
+import { Told, Working, type useAct } from "./basics";
 
 /** The face profile of this commons. */
 export function faceProfile(): string {
@@ -244,5 +244,29 @@ export function Sample(props: {
       )}
       {failed && <Told trouble={failed} />}
     </div>
+  );
+}
+
+/** A sample, then the button that has it compared. `words`: of the button, and of what goes on meanwhile. */
+export function CompareSample(props: { act: ReturnType<typeof useAct<Decision>>; words: { go: string; working: string }; ask: () => Promise<Decision> }) {
+  const [ready, setReady] = useState(false);
+  const { act, words } = props;
+  const go = async () => {
+    touch();
+    return settled(await props.ask());
+  };
+  return (
+    <>
+      <Sample done={() => setReady(true)} />
+      {ready && (
+        <div class="acts">
+          <button class="main" disabled={act.busy} onClick={() => void act.run(go)}>
+            {words.go}
+          </button>
+        </div>
+      )}
+      {act.busy && <Working what={words.working} />}
+      {act.trouble && <Told trouble={act.trouble} again={act.clear} />}
+    </>
   );
 }

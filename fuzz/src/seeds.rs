@@ -183,7 +183,7 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         operator: "an operator".to_owned(),
         url: "https://one.example:8443".to_owned(),
         peer_address: "one.example:9443".to_owned(),
-        signing_key: types::DeviceKey([id.number(); 32]),
+        signing_key: public_key(&node_key(id)),
         log_key: types::DeviceKey([100 + id.number(); 32]),
         seal_key: Digest([id.number(); 32]),
         issuer_key: types::IssuerPublicKey([id.number(); 96]),
@@ -200,7 +200,16 @@ pub(super) fn rosters() -> Vec<Vec<u8>> {
         nodes,
         profiles: vec![small_profile()],
     };
-    vec![roster.to_toml().expect("a roster can be written").into_bytes()]
+    let iris = Profile::from_toml(IRIS).expect("a good profile");
+    let mut added = roster.add(iris).expect("a profile of another name");
+    for id in NodeId::ALL {
+        added.sign_addition(&node_key(id)).expect("the nodes sign in order");
+    }
+    [roster, added].map(|roster| roster.to_toml().expect("a roster can be written").into_bytes()).to_vec()
+}
+
+fn node_key(id: NodeId) -> SigningKey {
+    SigningKey::from_bytes(&[id.number(); 32])
 }
 
 pub(super) fn json_bodies() -> Vec<Vec<u8>> {

@@ -8,6 +8,7 @@
 
 use std::arch::x86_64::*;
 use std::ops::Range;
+use std::slice::ChunksExact;
 
 use super::{LEAF_STRIDE, Lanes, Leaves, MAX_LEVELS, Piece, STRIP_ROWS, leaf_of_column};
 use crate::kernel::avx2::{load, load_half, low_words, store_half};
@@ -35,7 +36,7 @@ fn products_inner(run: &Run<'_>, leaves: &Leaves, out: &mut Products<'_>) {
                 break;
             }
             sums.fill(Line::ZERO);
-            for (index, piece) in leaves.pieces.iter().enumerate() {
+            for (index, (piece, steps)) in leaves.pieces().enumerate() {
                 let next = match leaves.pieces.get(index + 1) {
                     Some(next) => &group[next.lines(leaves.levels)],
                     None => following(run, pair, half, &leaves.pieces[0].lines(leaves.levels)),
@@ -45,16 +46,7 @@ fn products_inner(run: &Run<'_>, leaves: &Leaves, out: &mut Products<'_>) {
                     2 => prepare::<2>(group, piece, &mut words),
                     _ => prepare::<MAX_LEVELS>(group, piece, &mut words),
                 }
-                let operands = (&words[..], next);
-                match (even_block(leaves.rows, STRIP_ROWS), piece.width) {
-                    (STRIP_ROWS, 1) => multiply::<STRIP_ROWS, 1>(leaves, piece, operands, &mut sums),
-                    (STRIP_ROWS, 2) => multiply::<STRIP_ROWS, 2>(leaves, piece, operands, &mut sums),
-                    (3, 1) => multiply::<3, 1>(leaves, piece, operands, &mut sums),
-                    (3, 2) => multiply::<3, 2>(leaves, piece, operands, &mut sums),
-                    (2, 1) => multiply::<2, 1>(leaves, piece, operands, &mut sums),
-                    (2, 2) => multiply::<2, 2>(leaves, piece, operands, &mut sums),
-                    _ => multiply::<1, 0>(leaves, piece, operands, &mut sums),
-                }
+                multiply_piece(leaves, piece, (&words, steps, next), &mut sums);
             }
             for (products, sums) in products.iter_mut().zip(&sums) {
                 low(sums, products);
@@ -160,15 +152,33 @@ fn unpack_quad(low: &Line, high: &Line) -> [[__m256i; 2]; 2] {
     steps
 }
 
-/// Adds the products of a piece, leaf by leaf, to the sums of each probe and row. `ROWS` rows are multiplied at a time.
+/// The unpacked leaves of a piece, the probes' steps of them, and the lines to ask for meanwhile.
+type Operands<'a> = (&'a [Line], ChunksExact<'a, u32>, &'a [Line]);
+
+/// Adds the products of a piece, with the rows and steps of a leaf as constants.
+#[target_feature(enable = "avx2")]
+fn multiply_piece(leaves: &Leaves, piece: &Piece, operands: Operands<'_>, sums: &mut [Line]) {
+    match (even_block(leaves.rows, STRIP_ROWS), piece.width) {
+        (STRIP_ROWS, 1) => multiply::<STRIP_ROWS, 1>(leaves, piece, operands, sums),
+        (STRIP_ROWS, 2) => multiply::<STRIP_ROWS, 2>(leaves, piece, operands, sums),
+        (3, 1) => multiply::<3, 1>(leaves, piece, operands, sums),
+        (3, 2) => multiply::<3, 2>(leaves, piece, operands, sums),
+        (2, 1) => multiply::<2, 1>(leaves, piece, operands, sums),
+        (2, 2) => multiply::<2, 2>(leaves, piece, operands, sums),
+        _ => multiply::<1, 0>(leaves, piece, operands, sums),
+    }
+}
+
+/// Adds the products of a piece, leaf by leaf, to the sums of each probe and row. `ROWS` rows are multiplied at a time, those of columns of
+/// `WIDTH` steps; with `WIDTH` 0 one by one, for any columns.
 #[target_feature(enable = "avx2")]
 fn multiply<const ROWS: usize, const WIDTH: usize>(
     leaves: &Leaves,
     piece: &Piece,
-    (words, next): (&[Line], &[Line]),
+    (words, steps, next): Operands<'_>,
     sums: &mut [Line],
 ) {
-    let mut probes = leaves.steps_of(piece).zip(sums.chunks_exact_mut(leaves.rows));
+    let mut probes = steps.zip(sums.chunks_exact_mut(leaves.rows));
     let (run, probe_run) = (piece.run * piece.width, piece.probe_run(leaves.rows));
     let mut ahead = next.chunks(next.len().div_ceil(leaves.leaves()).max(1));
     for words in words.chunks_exact(LEAF_STRIDE) {

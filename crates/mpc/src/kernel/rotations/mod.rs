@@ -22,6 +22,8 @@
 
 use std::ops::Range;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use super::layout::{GROUP_RECORDS, PLANE_LINES, TILE_LINES};
 use super::probes::even_block;
 
@@ -54,7 +56,7 @@ impl Rotations {
     /// Probes of `count` rows, in which each row has the columns of the row before shifted by one place towards higher places;
     /// `parts` has pairs of a number of lines and their words per column. `None` where the shifts cannot be halved, or that saves nothing.
     pub fn new(columns: usize, count: usize, parts: &[(usize, usize)]) -> Option<Self> {
-        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2) && *width <= 2 * PIECE_STEPS);
+        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2) && (2..=2 * PIECE_STEPS).contains(width));
         let rotations = Self { columns, count, parts: parts.to_vec() };
         (steps && count <= columns && rotations.levels(1) > 0).then_some(rotations)
     }
@@ -131,8 +133,9 @@ struct Piece {
     /// Lines, and leaf columns of each.
     runs: usize,
     run: usize,
-    /// Where the probes' steps start.
-    start: usize,
+    /// Word of the record with which its first line starts, and the first leaf column that it takes of a line.
+    line: usize,
+    first: usize,
     /// Where the first column's steps go, in their order in the record: leaf after leaf, each with all steps of the piece.
     places: Vec<usize>,
 }
@@ -159,6 +162,11 @@ impl Piece {
     fn probe_run(&self, rows: usize) -> usize {
         (self.run + rows - 1) * self.width
     }
+
+    /// Steps of one leaf of a probe.
+    fn probe_steps(&self, rows: usize) -> usize {
+        self.runs * self.probe_run(rows)
+    }
 }
 
 impl Leaves {
@@ -175,12 +183,18 @@ impl Leaves {
             pieces: Vec::new(),
             steps: Vec::new(),
         };
-        let last_rows: Vec<_> = probes.iter().map(|rows| &rows[(rotations.count - 1) * len..]).collect();
         let mut start = 0;
         for &(lines, width) in &rotations.parts {
-            form.add_part(start, lines, rotations.columns, width, &last_rows);
+            form.cut(start, lines, rotations.columns, width);
             start += lines * rotations.columns * width;
         }
+        let last_rows: Vec<_> = probes.iter().map(|rows| &rows[(rotations.count - 1) * len..]).collect();
+        // Room for all: a vector that grows leaves copies of shares behind.
+        let mut steps = Vec::with_capacity(form.pieces.iter().map(|piece| form.steps_in(piece)).sum());
+        for piece in &form.pieces {
+            form.lay_out(piece, rotations.columns, &last_rows, &mut steps);
+        }
+        form.steps = steps;
         form
     }
 
@@ -188,63 +202,64 @@ impl Leaves {
         3usize.pow(self.levels)
     }
 
-    /// Cuts `lines` lines, which start at word `start` of a record, into pieces and lays out the probes' steps for them.
-    fn add_part(&mut self, start: usize, lines: usize, line_columns: usize, width: usize, last_rows: &[&[u16]]) {
-        let line_words = line_columns * width;
-        // Leaves by probe and line.
-        let leaves: Vec<Vec<Vec<Vec<u16>>>> = last_rows
-            .iter()
-            .map(|row| {
-                let lines = row[start..start + lines * line_words].chunks_exact(line_words);
-                lines.map(|line| split(line.to_vec(), width, self.levels)).collect()
-            })
-            .collect();
+    /// Cuts `lines` lines, which start at word `start` of a record, into pieces.
+    fn cut(&mut self, start: usize, lines: usize, line_columns: usize, width: usize) {
         let (columns, steps) = (line_columns >> self.levels, width / 2);
         let most = PIECE_STEPS / steps;
         // Short lines share pieces, long ones are cut.
         let run = columns.div_ceil(columns.div_ceil(most));
         let together = if run == columns { even_block(lines, most / columns) } else { 1 };
+        let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
+        let places: Vec<usize> = (0..steps << self.levels).map(place).collect();
         for first_line in (0..lines).step_by(together) {
-            let runs = together.min(lines - first_line);
-            for first in (0..columns).step_by(run) {
-                let run = run.min(columns - first);
-                let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
-                let piece = Piece {
-                    first_step: (start + first_line * line_words + (first << self.levels) * width) / 2,
-                    width: steps,
-                    runs,
-                    run,
-                    start: self.steps.len(),
-                    places: (0..steps << self.levels).map(place).collect(),
-                };
-                for leaf in 0..self.leaves() {
-                    for lines in &leaves {
-                        for leaves in &lines[first_line..first_line + runs] {
-                            for column in first..first + run + self.rows - 1 {
-                                let words = &leaves[leaf][column % columns * width..][..width];
-                                let steps = words.as_chunks::<2>().0.iter();
-                                self.steps.extend(steps.map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
-                            }
-                        }
-                    }
+            let line = start + first_line * line_columns * width;
+            self.pieces.extend((0..columns).step_by(run).map(|first| Piece {
+                first_step: (line + (first << self.levels) * width) / 2,
+                width: steps,
+                runs: together.min(lines - first_line),
+                run: run.min(columns - first),
+                line,
+                first,
+                places: places.clone(),
+            }));
+        }
+    }
+
+    /// Appends the probes' steps of a piece: leaf by leaf, in each probe by probe, and of each line by line.
+    fn lay_out(&self, piece: &Piece, line_columns: usize, last_rows: &[&[u16]], steps: &mut Vec<u32>) {
+        let width = 2 * piece.width;
+        let lines = last_rows.iter().flat_map(|row| row[piece.line..].chunks_exact(line_columns * width).take(piece.runs));
+        let lines: Zeroizing<Vec<_>> = Zeroizing::new(lines.map(|line| split(line.to_vec(), width, self.levels)).collect());
+        for leaf in 0..self.leaves() {
+            for line in lines.iter() {
+                for column in piece.first..piece.first + piece.run + self.rows - 1 {
+                    let words = &line[leaf][column % (line_columns >> self.levels) * width..][..width];
+                    steps.extend(words.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
                 }
-                self.pieces.push(piece);
             }
         }
     }
 
-    /// The probes' steps of a piece, leaf by leaf and in each probe by probe.
-    fn steps_of(&self, piece: &Piece) -> impl Iterator<Item = &[u32]> {
-        let len = piece.runs * piece.probe_run(self.rows);
-        self.steps[piece.start..].chunks_exact(len).take(self.leaves() * self.probes)
+    /// Steps of all probes in a piece.
+    fn steps_in(&self, piece: &Piece) -> usize {
+        self.leaves() * self.probes * piece.probe_steps(self.rows)
+    }
+
+    /// The pieces, each with the probes' steps of every leaf and in each of every probe.
+    fn pieces(&self) -> impl Iterator<Item = (&Piece, std::slice::ChunksExact<'_, u32>)> {
+        let mut rest = self.steps.as_slice();
+        self.pieces.iter().map(move |piece| {
+            let steps = rest.split_off(..self.steps_in(piece)).unwrap_or_default();
+            (piece, steps.chunks_exact(piece.probe_steps(self.rows)))
+        })
     }
 
     /// From the products of the leaves to those of the rows: `products` has for each leaf, probe and row of a leaf those with the records
     /// of a group, and is used up. Hands over a row's number and its products.
     fn combine(&self, products: &mut [Lanes], mut put: impl FnMut(usize, &Lanes)) {
         let (all, rows) = (self.probes * self.rows, self.rows);
-        // Places of leaves in `products`, and how many neighbours have become one with so many times as many shifts: the last level first.
-        // Shift m of a leaf, whose digits before are a place, lies with the leaf that has the low bits of m as digits.
+        // In place, the last level first: y0 where P0 was, y1 where P2 was. So shift m ends with the leaf that has the low bits of m as
+        // digits 0 and 2.
         for level in (0..self.levels).rev() {
             let place = 3usize.pow(self.levels - 1 - level) * all;
             for three in products.chunks_exact_mut(3 * place) {
@@ -293,7 +308,7 @@ fn split(columns: Vec<u16>, width: usize, levels: u32) -> Vec<Vec<u16>> {
             };
             let (first, last) = (less_odd(0), less_odd(2));
             next.extend([first, odd, last]);
-            zeroize::Zeroize::zeroize(&mut leaf);
+            leaf.zeroize();
         }
         leaves = next;
     }

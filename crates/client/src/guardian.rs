@@ -11,6 +11,8 @@
 //! **In scope**: making and reading them, checking what can be checked without the nodes. **Out of scope**: files (`cli`); whether
 //! approvals are enough (the nodes).
 
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -150,12 +152,28 @@ pub fn release_key(device: &SigningKey) -> SealKey {
 }
 
 impl<T: Transport, P: Platform> Client<T, P> {
-    /// What at least two nodes kept for the member of `device`, which `recovery` made theirs, and say alike.
+    /// What at least two nodes kept for the member of `device`, which `recovery` made theirs, and say alike. A node may refuse for a moment, until
+    /// it has done what the others have: it is asked again for the time that other answers are waited for.
     ///
     /// # Errors
     /// [`Error::Misbehaved`] for a node that says something else than the other two, or when two differ; [`Error::Unavailable`],
-    /// [`Error::Refused`] when fewer than two answer.
+    /// [`Error::TryAgain`], [`Error::Refused`] when fewer than two answer.
     pub async fn release(&self, device: &SigningKey, recovery: OperationId) -> Result<Vec<(NodeId, Released)>, Error> {
+        let patience = self.patience();
+        let (mut pause, mut waited) = (patience.first_pause, Duration::ZERO);
+        loop {
+            match self.release_once(device, recovery).await {
+                Err(Error::Refused { .. } | Error::TryAgain { .. }) if waited < patience.grace => {
+                    self.platform().sleep(pause).await;
+                    waited += pause;
+                    pause = (pause * 2).min(patience.last_pause);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn release_once(&self, device: &SigningKey, recovery: OperationId) -> Result<Vec<(NodeId, Released)>, Error> {
         let statements = self.tell(device, Question::Release(recovery)).await?;
         let mut given = Vec::new();
         let mut missing = Vec::new();

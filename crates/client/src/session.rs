@@ -166,6 +166,10 @@ impl<T: Transport, P: Platform> Client<T, P> {
     pub fn commons(&self) -> &Commons {
         &self.commons
     }
+    /// How long it waits.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
     /// The platform.
     pub fn platform(&self) -> &P {
         &self.platform

@@ -6,16 +6,12 @@ mod common;
 use client::request::Template;
 use client::transport::Call;
 use client::{Client, Error, Fault};
-use common::{Clock, Fake, Lie};
+use common::{Clock, Fake, Lie, device};
 use ed25519_dalek::SigningKey;
 use types::message::{Action, Outcome};
-use types::{MemberId, NodeId, ProfileId};
+use types::{MemberId, NodeId, OperationId, ProfileId};
 
 const ENROLLED: Outcome = Outcome::Enrolled { member: MemberId([1; 16]) };
-
-fn device() -> SigningKey {
-    SigningKey::from_bytes(&[42; 32])
-}
 
 fn node(n: u8) -> NodeId {
     NodeId::new(n).unwrap()
@@ -286,4 +282,24 @@ async fn an_event_about_somebody_else_is_not_believed() {
     let client = Client::new(fake.roster.clone(), &fake, Clock(&fake)).unwrap();
     let complaint = client::Complaint { node: node(1), fault: Fault::WrongEvent };
     assert_eq!(client.events(&device(), 0).await, Err(Error::Misbehaved { complaint }));
+}
+
+#[tokio::test]
+async fn a_release_waits_for_nodes_that_are_a_moment_behind() {
+    let release = async |lies: [Lie; 3]| {
+        let fake = Fake::new(ENROLLED, lies);
+        let client = Client::new(fake.roster.clone(), &fake, Clock(&fake)).unwrap();
+        let given = client.release(&device(), OperationId([3; 16])).await;
+        (given.map(|given| given.len()), fake.calls.lock().unwrap().len())
+    };
+    let (given, calls) = release([Lie::None; 3]).await;
+    assert_eq!((given.unwrap(), calls), (3, 3), "nobody waits where all have done it");
+    let (given, calls) = release([Lie::None, Lie::Behind, Lie::None]).await;
+    assert_eq!((given.unwrap(), calls), (2, 3), "two are enough");
+    let (given, calls) = release([Lie::None, Lie::Behind, Lie::Behind]).await;
+    assert_eq!((given.unwrap(), calls), (3, 6), "two that are behind are asked again");
+    let (given, calls) = release([Lie::None, Lie::Refuse, Lie::Refuse]).await;
+    assert!(matches!(given, Err(Error::Refused { .. })) && calls > 6, "but not for ever");
+    let (given, calls) = release([Lie::None, Lie::Refuse, Lie::OtherNode]).await;
+    assert!(given.is_err() && calls > 3);
 }

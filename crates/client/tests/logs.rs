@@ -8,16 +8,11 @@ use client::logs::Following;
 use client::receipt::Kept;
 use client::request::trace_key;
 use client::{Client, Error, InForce};
-use common::{Clock, Fake, Lie, NOW};
-use ed25519_dalek::SigningKey;
+use common::{Clock, Fake, Lie, NOW, device};
 use tlog::{Entry, Kind, Opening};
 use types::message::{Action, Event, Outcome};
 use types::sign::Message as _;
 use types::{Digest, GrantId, NodeId, TraceKey};
-
-fn device() -> SigningKey {
-    SigningKey::from_bytes(&[42; 32])
-}
 
 fn stranger() -> TraceKey {
     TraceKey::from_random([7; 32])

@@ -6,10 +6,9 @@ mod common;
 use client::claim::vouch;
 use client::personas::{Bound, Collected, bound, restore};
 use client::{Client, Complaint, Error, Fault, PartyKey};
-use common::{Clock, Fake, Lie, NOW};
+use common::{Clock, Fake, Lie, NOW, device};
 use credential::escrow::split;
 use credential::{Attribute, Fresh, MemberSecret};
-use ed25519_dalek::SigningKey;
 use types::message::Outcome;
 use types::persona::{Claim, ClaimKind, SecretShare};
 use types::recovery::Released;
@@ -20,10 +19,6 @@ const ENROLLED: Outcome = Outcome::Enrolled { member: MemberId([1; 16]) };
 
 fn secret() -> MemberSecret {
     MemberSecret::generate(Fresh::new([3; 32]))
-}
-
-fn device() -> SigningKey {
-    SigningKey::from_bytes(&[42; 32])
 }
 
 /// What a clinic vouches for; whether it may is for the nodes.

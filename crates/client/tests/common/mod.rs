@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use charter::Charter;
+use client::guardian::release_key;
 use client::platform::Pending;
 use client::transport::{Answer, Call, Silence};
 use client::{Error, Platform, Transport};
@@ -20,8 +21,9 @@ use types::message::{
 };
 use types::persona::Issued;
 use types::profile::Profile;
+use types::recovery::Released;
 use types::roster::{Roster, RosterNode};
-use types::seal::{INSPECTION, SHARE, SealKey, open, seal};
+use types::seal::{INSPECTION, RELEASE, SHARE, SealKey, open, seal};
 use types::share::SamplePackage;
 use types::sign::{Signed, public_key, sign};
 use types::{Digest, MemberId, NodeId, OperationId, ProfileId};
@@ -70,6 +72,8 @@ pub(crate) enum Lie {
     LogOfAnotherNode,
     /// Keeps a whole log of its own, well witnessed.
     LogFork,
+    /// Has not done yet what the others have, and refuses to release for a second.
+    Behind,
     /// Says that the shield is not up.
     KeepsShieldDown,
     /// Writes a value of its own into the member's credential, and signs it.
@@ -123,6 +127,11 @@ pub(crate) struct Fake {
     pub(crate) events: Vec<Event>,
     /// What the logs hold.
     pub(crate) entries: Vec<Vec<u8>>,
+}
+
+/// Who asks in these tests.
+pub(crate) fn device() -> SigningKey {
+    SigningKey::from_bytes(&[42; 32])
 }
 
 /// Signs credentials of a node.
@@ -296,9 +305,15 @@ impl Fake {
                 }
                 Ok(self.decision(node, lie, *operation, request, outcome))
             }
-            Action::Status | Action::Inspect { .. } | Action::Events { .. } | Action::ShieldUp | Action::Issue { .. } => {
-                Ok(self.statement(node, lie, &signed.message))
+            Action::Release { .. } if lie == Lie::Behind && self.clock.load(Ordering::Relaxed) <= NOW => {
+                Ok(problem(403, "recovery-unknown", vec![]))
             }
+            Action::Status
+            | Action::Inspect { .. }
+            | Action::Events { .. }
+            | Action::ShieldUp
+            | Action::Issue { .. }
+            | Action::Release { .. } => Ok(self.statement(node, lie, &signed.message)),
             action => {
                 if action.submission().is_some() {
                     let share = from_base64("share", &body.share.unwrap()).unwrap();
@@ -462,7 +477,11 @@ impl Fake {
             ask: None,
             events: self.events_for(lie, request),
             guarded: None,
-            released: None,
+            released: matches!(request.action, Action::Release { .. }).then(|| Released {
+                member: MemberId([1; 16]),
+                trace: None,
+                share: None,
+            }),
             replaced: None,
             issued: self.issued(node, lie, request),
             member: self.member.then_some(member),
@@ -488,6 +507,11 @@ impl Fake {
             let other = SealKey::from_random(&[8; 32]).public().unwrap();
             let key = if lie == Lie::NotSealedToUs { &other } else { reply_key };
             bytes = seal(key, INSPECTION, &digest, &bytes, &mut rng).unwrap();
+        }
+        if let Action::Release { .. } = &request.action {
+            let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(2);
+            let key = release_key(&device()).public().unwrap();
+            bytes = seal(&key, RELEASE, &digest, &bytes, &mut rng).unwrap();
         }
         let body = StatementBody { statement: to_base64(&bytes) };
         Answer { status: 200, body: serde_json::to_vec(&body).unwrap() }

@@ -255,6 +255,11 @@ export function CompareSample(props: { act: ReturnType<typeof useAct<Decision>>;
     touch();
     return settled(await props.ask());
   };
+  // A sample serves once, also when what followed went wrong.
+  const again = () => {
+    act.clear();
+    setReady(false);
+  };
   return (
     <>
       <Sample done={() => setReady(true)} />
@@ -266,7 +271,7 @@ export function CompareSample(props: { act: ReturnType<typeof useAct<Decision>>;
         </div>
       )}
       {act.busy && <Working what={words.working} />}
-      {act.trouble && <Told trouble={act.trouble} again={act.clear} />}
+      {act.trouble && <Told trouble={act.trouble} again={again} />}
     </>
   );
 }

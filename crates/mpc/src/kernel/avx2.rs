@@ -50,7 +50,7 @@ fn products_inner(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
 /// Inner products of a run with some of the blocks of rows.
 #[target_feature(enable = "avx2")]
 fn some_rows(run: &Run<'_>, probes: &Probes, blocks: &[WordBlock<'_>], words: &mut [Line], out: &mut Products<'_>) {
-    let mut pieces = blocking::pieces(run, probes).peekable();
+    let mut pieces = blocking::pieces(run, probes, blocking::LONG_PIECE_TILES).peekable();
     while let Some(piece) = pieces.next() {
         let groups = run.pair(piece.pair, &piece.tiles);
         let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));

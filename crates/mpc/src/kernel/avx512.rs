@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 use super::blocking::{self, Piece, Products, Window};
 use super::layout::{GROUP_RECORDS, Line, PAIR_RECORDS, PLANE_LINES, Run, TILE_LINES};
 use super::probes::{MAX_BLOCK_ROWS, Probes, TILE_STEPS, WordBlock};
-use super::x86::{Ahead, Words, prefetch_after};
+use super::x86::{Ahead, Words, prefetch_share};
 
 /// With fewer blocks of rows, each one's share of the next piece is more than the processor's queues hold.
 const FEW_BLOCKS: usize = 8;
@@ -35,7 +35,7 @@ macro_rules! word_kernel {
                 // Leaving the loop over steps costs time: where shares of the next piece are small, they are not cut further.
                 let parts = if blocks.len() < FEW_BLOCKS { blocking::PIECE_TILES } else { 1 };
                 let mut words = Words::new();
-                let mut pieces = blocking::pieces(run, probes).peekable();
+                let mut pieces = blocking::pieces(run, probes, blocking::LONG_PIECE_TILES).peekable();
                 while let Some(piece) = pieces.next() {
                     let groups = run.pair(piece.pair, &piece.tiles);
                     let next = pieces.peek().map_or([&[][..]; 2], |next| run.pair(next.pair, &next.tiles));
@@ -64,8 +64,8 @@ macro_rules! word_kernel {
                 let steps = block.steps(&piece.tiles).chunks_exact(TILE_STEPS * ROWS);
                 let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
                 for (index, ((left, right), steps)) in tiles.zip(steps).enumerate() {
-                    prefetch_after(groups, next, index);
                     for (quad, step) in steps.chunks_exact(2 * ROWS).enumerate() {
+                        prefetch_share::<_MM_HINT_T0>(groups, next, index, quad, PLANE_LINES);
                         let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
                         let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
                         let (even, odd) = step.split_at(ROWS);

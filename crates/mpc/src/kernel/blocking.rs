@@ -14,9 +14,9 @@ use super::probes::Probes;
 
 /// Most tiles in a piece: 32 records by 8 tiles are 32 KiB. Covers 512 coordinates without partial sums.
 pub(super) const PIECE_TILES: usize = 8;
-/// Tiles in a piece of longer records, which need partial sums anyway: 24 KiB leave room for the probe rows beside them. Measured
-/// on irises against 4, 5 and 8: 8 % faster than 8.
-const LONG_PIECE_TILES: usize = 6;
+/// Tiles in a piece of longer records, which need partial sums anyway, for kernels whose probe rows pass through the first-level cache:
+/// 24 KiB leave room for them. Measured on irises against 4, 5 and 8: 8 % faster than 8.
+pub(super) const LONG_PIECE_TILES: usize = 6;
 /// Probe bytes that are assumed to stay in the second-level cache beside the gallery's stream.
 const RESIDENT_PROBE_BYTES: usize = 1 << 20;
 /// Pairs that share the tiles of the probes when these do not all fit.
@@ -38,10 +38,10 @@ impl Piece {
     }
 }
 
-/// All pieces of a run in the order in which to compute them.
-pub(super) fn pieces(run: &Run<'_>, probes: &Probes) -> impl Iterator<Item = Piece> {
+/// All pieces of a run in the order in which to compute them. Records that need several have `long` tiles in each.
+pub(super) fn pieces(run: &Run<'_>, probes: &Probes, long: usize) -> impl Iterator<Item = Piece> {
     let (pairs, tiles) = (run.pairs(), run.layout().tiles());
-    let piece = if tiles <= PIECE_TILES { PIECE_TILES } else { LONG_PIECE_TILES };
+    let piece = if tiles <= PIECE_TILES { PIECE_TILES } else { long };
     let block = if probes.form_bytes() <= RESIDENT_PROBE_BYTES { 1 } else { BLOCK_PAIRS };
     (0..pairs).step_by(block).flat_map(move |first| {
         (0..tiles).step_by(piece).flat_map(move |tile| {

@@ -12,7 +12,7 @@ type Lanes = [u16; GROUP_RECORDS];
 
 pub(super) fn products(run: &Run<'_>, probes: &Probes, out: &mut Products<'_>) {
     let mut words = Vec::new();
-    for piece in blocking::pieces(run, probes) {
+    for piece in blocking::pieces(run, probes, blocking::LONG_PIECE_TILES) {
         for (half, group) in run.pair(piece.pair, &piece.tiles).into_iter().enumerate() {
             let first = piece.first_record() + half * GROUP_RECORDS;
             unpack(group, &mut words);

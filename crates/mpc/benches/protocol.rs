@@ -61,7 +61,7 @@ fn search(c: &mut Criterion) {
                 let parties = [0, 1, 2].map(|n| {
                     let keys = keys.next().expect("three").next_protocol();
                     let probes: Vec<&ProbeShare> = probe_shares[n].iter().collect();
-                    Search::new(keys, &matching, &galleries[n], &probes, adder).expect("one profile").with_wave(1 << 18)
+                    Search::new(keys, &matching, &galleries[n], &probes, adder).expect("one profile").with_waves(1 << 18, 1)
                 });
                 black_box(run_local(parties, Schedule::LockStep).expect("honest parties"))
             });

@@ -139,7 +139,7 @@ impl<'a> Batch<'a> {
         for ((mut keys, gallery), probes) in keys.into_iter().zip(galleries).zip(&self.shared) {
             let probes: Vec<&ProbeShare> = probes.iter().collect();
             let search = Search::new(keys.next_protocol(), self.matching, gallery, &probes, Adder::Ripple);
-            parties.push(search.map_err(|error| matching_failure(&error))?.with_wave(COMPARISONS));
+            parties.push(search.map_err(|error| matching_failure(&error))?.with_waves(COMPARISONS, 1));
         }
         parties.try_into().map_err(|_| Failure::input("there are three parties", "report this as a fault of the program"))
     }

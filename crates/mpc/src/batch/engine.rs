@@ -2,12 +2,16 @@
 //!
 //! Comparisons are made in *chunks*, small enough for a core's second-level cache, and chunks travel in *waves*: a round carries
 //! the messages of all chunks of a wave. For every wave, (1) additive scores are re-shared, (2) signs are computed, (3) coins are
-//! tossed and the bits combined. The toss of a wave travels with the first message of the next one. After the last wave the
+//! tossed and the bits combined. The toss of a wave travels with the next message after its last one. After the last wave the
 //! combinations are multiplied by a random mask and opened. Node i sends re-shared values and gates to its predecessor only.
 //!
-//! While a message is on its way, [`Engine::work_ahead`] makes the first message of the next wave, chunk by chunk: computing and
-//! network overlap. There are never more than two waves, so memory is bounded whatever the gallery's size and however slow a peer
-//! is. Within a round, chunks are spread over threads.
+//! Up to `depth` waves share their rounds: with every message one more of them starts, so that each is a round behind the one before.
+//! While a message is on its way, [`Engine::work_ahead`] makes the first messages of the coming waves, chunk by chunk: computing and
+//! network overlap, within a search of several waves as from one full depth to the next. There are never more than `depth` waves in
+//! flight and as many ahead, so memory is bounded whatever the gallery's size and however slow a peer is. Within a round, chunks are
+//! spread over threads.
+
+use std::collections::VecDeque;
 
 use types::NodeId;
 
@@ -59,16 +63,24 @@ pub(crate) struct Engine<S: Source> {
     source: S,
     threads: usize,
     combination: Combination,
+    /// Most waves in flight, and most ahead.
+    depth: usize,
     /// Waves and chunks planned so far.
     waves: u64,
     chunks: u64,
-    /// The wave before the current one, until its coins are known.
-    waiting: Option<Waiting>,
-    /// The wave after the current one, as far as it is made; an empty one when there is none.
-    ahead: Option<Wave<S::Work>>,
+    /// Whether the source has no more waves.
+    exhausted: bool,
+    /// Waves to come, as far as they are made.
+    ahead: VecDeque<Wave<S::Work>>,
+    /// Waves that go through their rounds, in the order of their starts.
+    in_flight: VecDeque<Wave<S::Work>>,
+    /// Waves that have ended, until their coins are known.
+    waiting: Vec<Waiting>,
     /// Memory of chunks that are done.
     spare: Vec<Room>,
-    state: State<S::Work>,
+    /// The message that arrived last: memory for the next one to send.
+    buffer: Vec<u8>,
+    state: State,
 }
 
 struct Waiting {
@@ -76,11 +88,12 @@ struct Waiting {
     chunks: Vec<(BitShares, Layout)>,
 }
 
-enum State<W> {
+enum State {
     Fresh,
     /// Nothing to do; one empty round.
     Empty,
-    Wave(Wave<W>),
+    /// Waves are in flight.
+    Waves,
     /// Only the last wave's coins are due.
     Coins,
     /// Masked combinations are being re-shared.
@@ -104,8 +117,6 @@ struct Wave<W> {
     begun: usize,
     /// Bytes of this round's message of each chunk.
     lengths: Vec<usize>,
-    /// The message that arrived last: memory for the next one to send.
-    buffer: Vec<u8>,
 }
 
 struct Flight<W> {
@@ -131,17 +142,26 @@ impl<S: Source> Engine<S> {
             source,
             threads: 1,
             combination,
+            depth: 1,
             waves: 0,
             chunks: 0,
-            waiting: None,
-            ahead: None,
+            exhausted: false,
+            ahead: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            waiting: Vec::new(),
             spare: Vec::new(),
+            buffer: Vec::new(),
             state: State::Fresh,
         }
     }
 
     pub(crate) fn source_mut(&mut self) -> &mut S {
         &mut self.source
+    }
+
+    /// Has up to so many waves in flight, at least one. The three nodes must choose alike.
+    pub(crate) fn set_depth(&mut self, depth: usize) {
+        self.depth = depth.max(1);
     }
 
     /// Computes on up to so many threads.
@@ -154,21 +174,18 @@ impl<S: Source> Engine<S> {
     }
 
     pub(crate) fn start(&mut self) -> Outgoing {
-        let (state, body) = self.next_wave().unwrap_or((State::Empty, Vec::new()));
-        self.state = state;
-        Outgoing { to_prev: body, to_next: Vec::new() }
+        let body = self.launch();
+        self.state = if body.is_some() { State::Waves } else { State::Empty };
+        Outgoing { to_prev: body.unwrap_or_default(), to_next: Vec::new() }
     }
 
-    /// Makes some chunks of the next wave's first message. Returns whether there is more to do before the next message.
+    /// Makes some chunks of the first messages of coming waves. Returns whether there is more to do before the next message.
     pub(crate) fn work_ahead(&mut self) -> bool {
-        if !matches!(self.state, State::Wave(_)) {
+        if !matches!(self.state, State::Waves) {
             return false;
         }
-        let mut wave = self.ahead.take().unwrap_or_else(|| self.plan());
-        self.begin(&mut wave, self.threads.max(1));
-        let more = wave.begun < wave.chunks.len();
-        self.ahead = Some(wave);
-        more
+        self.begin(self.threads.max(1));
+        self.ahead.iter().any(|wave| wave.left() > 0) || (self.ahead.len() < self.depth && !self.exhausted)
     }
 
     pub(crate) fn round(mut self, incoming: Incoming) -> Result<Step<Self, Vec<bool>>, Abort> {
@@ -179,14 +196,14 @@ impl<S: Source> Engine<S> {
             return Ok(Step::Finish(self.opened(&own, &next, &from_prev, &from_next)?));
         }
         if !from_prev.is_empty() {
-            return Err(Abort::length(state.phase(), self.node().prev(), 0, from_prev.len()));
+            return Err(Abort::length(self.phase(&state), self.node().prev(), 0, from_prev.len()));
         }
         match state {
-            State::Wave(wave) => self.wave_round(wave, from_next),
+            State::Waves => self.wave_round(from_next),
             State::Mask { own } => self.mask_round(own, &from_next),
             state @ (State::Fresh | State::Empty | State::Coins | State::Open { .. }) => {
                 if !from_next.is_empty() {
-                    return Err(Abort::length(state.phase(), self.node().next(), 0, from_next.len()));
+                    return Err(Abort::length(self.phase(&state), self.node().next(), 0, from_next.len()));
                 }
                 match state {
                     State::Coins => {
@@ -202,29 +219,38 @@ impl<S: Source> Engine<S> {
         }
     }
 
-    /// The next wave with nothing made yet.
-    fn plan(&mut self) -> Wave<S::Work> {
+    /// Puts the next wave ahead, with nothing made yet, if there is one.
+    fn plan(&mut self) {
         let planned = (self.chunks..).zip(self.source.next_wave()).map(Flight::planned);
         let (chunks, lengths): (Vec<Flight<S::Work>>, Vec<usize>) = planned.unzip();
+        if chunks.is_empty() {
+            self.exhausted = true;
+            return;
+        }
         let number = self.waves;
         self.waves += 1;
         self.chunks += chunks.len() as u64;
         let first = vec![0; lengths.iter().sum::<usize>()];
-        Wave { number, chunks, first, begun: 0, lengths, buffer: Vec::new() }
+        self.ahead.push_back(Wave { number, chunks, first, begun: 0, lengths });
     }
 
-    /// Makes the first messages of up to `count` more chunks.
-    fn begin(&mut self, wave: &mut Wave<S::Work>, count: usize) {
-        let done: usize = wave.lengths.iter().take(wave.begun).sum();
-        let mut rest = wave.first.get_mut(done..).unwrap_or_default();
-        let chunks = wave.chunks.iter_mut().zip(&wave.lengths).skip(wave.begun).take(count);
-        let (mut items, mut products) = (Vec::new(), 0);
-        for (flight, length) in chunks {
-            let message = rest.split_off_mut(..*length).unwrap_or_default();
-            products += flight.products;
-            items.push((flight, message, self.spare.pop().unwrap_or_default()));
+    /// Makes the first messages of up to `count` more chunks, of as many waves as may be ahead.
+    fn begin(&mut self, count: usize) {
+        while self.ahead.len() < self.depth && !self.exhausted && self.ahead.iter().map(Wave::left).sum::<usize>() < count {
+            self.plan();
         }
-        wave.begun += items.len();
+        let (mut items, mut products) = (Vec::new(), 0);
+        for wave in &mut self.ahead {
+            let done: usize = wave.lengths.iter().take(wave.begun).sum();
+            let mut rest = wave.first.get_mut(done..).unwrap_or_default();
+            let chunks = wave.chunks.iter_mut().zip(&wave.lengths).skip(wave.begun).take(count - items.len());
+            for (flight, length) in chunks {
+                let message = rest.split_off_mut(..*length).unwrap_or_default();
+                products += flight.products;
+                items.push((flight, message, self.spare.pop().unwrap_or_default()));
+                wave.begun += 1;
+            }
+        }
         let (keys, adder, source) = (&self.keys, self.adder, &self.source);
         let threads = self.threads.min(products / THREAD_PRODUCTS);
         for_each(threads, items, Vec::new, |scores, (flight, message, room)| {
@@ -236,68 +262,120 @@ impl<S: Source> Engine<S> {
         });
     }
 
-    fn next_wave(&mut self) -> Option<(State<S::Work>, Vec<u8>)> {
-        let mut wave = self.ahead.take().unwrap_or_else(|| self.plan());
-        let all = wave.chunks.len();
-        if all == 0 {
-            return None;
+    /// Puts the next wave in flight and returns its first message, if there is another wave.
+    fn launch(&mut self) -> Option<Vec<u8>> {
+        if self.ahead.is_empty() && !self.exhausted {
+            self.plan();
         }
-        self.begin(&mut wave, all);
-        let message = std::mem::take(&mut wave.first);
-        Some((State::Wave(wave), message))
+        let left = self.ahead.front()?.left();
+        if left > 0 {
+            // Threads that this wave leaves idle go on with the next.
+            self.begin(left.max(self.threads));
+        }
+        let mut wave = self.ahead.pop_front()?;
+        let first = std::mem::take(&mut wave.first);
+        self.in_flight.push_back(wave);
+        Some(first)
     }
 
-    fn wave_round(mut self, mut wave: Wave<S::Work>, arrived: Vec<u8>) -> Result<Step<Self, Vec<bool>>, Abort> {
-        let expected = wave.lengths.iter().sum();
+    fn wave_round(mut self, arrived: Vec<u8>) -> Result<Step<Self, Vec<bool>>, Abort> {
+        let expected = self.in_flight.iter().map(Wave::message_len).sum();
         if arrived.len() != expected {
-            return Err(Abort::length(wave.phase(), self.node().next(), expected, arrived.len()));
+            return Err(Abort::length(self.phase(&State::Waves), self.node().next(), expected, arrived.len()));
         }
-        let mut to_prev = std::mem::take(&mut wave.buffer);
-        wave.round(&arrived, &mut to_prev, self.threads);
-        wave.buffer = arrived;
-        if !to_prev.is_empty() {
-            self.state = State::Wave(wave);
-            return Ok(Step::Continue(self, Outgoing { to_prev, to_next: Vec::new() }));
-        }
-        let number = wave.number;
-        let chunks = wave.chunks.into_iter().filter_map(|flight| match flight.state {
-            FlightState::Pass(pass) => {
-                let (bits, room) = pass.finish();
-                self.spare.push(room);
-                Some((bits, flight.layout))
+        let mut to_prev = std::mem::take(&mut self.buffer);
+        self.advance(&arrived, &mut to_prev);
+        self.buffer = arrived;
+        self.collect_ended();
+        if self.in_flight.len() < self.depth
+            && let Some(first) = self.launch()
+        {
+            if to_prev.is_empty() {
+                to_prev = first;
+            } else {
+                to_prev.extend(first);
             }
-            FlightState::Planned(_) | FlightState::Gone => None,
-        });
-        self.waiting = Some(Waiting { number, chunks: chunks.collect() });
-        let (state, mut to_prev) = self.next_wave().unwrap_or((State::Coins, Vec::new()));
-        self.state = state;
+        }
+        self.state = if self.in_flight.is_empty() { State::Coins } else { State::Waves };
         // The predecessor lacks component i + 1, the successor component i.
-        let [own, next] = coin_components(&self.keys, number);
-        to_prev.extend(next);
-        Ok(Step::Continue(self, Outgoing { to_prev, to_next: own.to_vec() }))
+        let mut to_next = Vec::new();
+        for wave in &self.waiting {
+            let [own, next] = coin_components(&self.keys, wave.number);
+            to_prev.extend(next);
+            to_next.extend(own);
+        }
+        Ok(Step::Continue(self, Outgoing { to_prev, to_next }))
     }
 
-    /// Both neighbours reveal the coin component that this node lacks, at the end of their messages.
+    /// Takes the message of a round and writes the next one: wave after wave, nothing for those whose signs are there.
+    fn advance(&mut self, arrived: &[u8], to_prev: &mut Vec<u8>) {
+        let lengths = self.in_flight.iter().map(|wave| wave.chunks.iter().map(Flight::next_len).collect());
+        let lengths: Vec<Vec<usize>> = lengths.collect();
+        to_prev.resize(lengths.iter().flatten().sum(), 0);
+        let (mut arrived, mut rest) = (arrived, to_prev.as_mut_slice());
+        let work = arrived.len().max(rest.len());
+        let mut items = Vec::new();
+        for (wave, lengths) in self.in_flight.iter_mut().zip(&lengths) {
+            for ((flight, length), next) in wave.chunks.iter_mut().zip(&wave.lengths).zip(lengths) {
+                let message = arrived.split_off(..*length).unwrap_or_default();
+                items.push((flight, message, rest.split_off_mut(..*next).unwrap_or_default()));
+            }
+        }
+        for_each(
+            self.threads.min(work / THREAD_BYTES),
+            items,
+            || (),
+            |(), (flight, arrived, message)| {
+                if let FlightState::Pass(pass) = &mut flight.state {
+                    pass.round(arrived, message);
+                }
+            },
+        );
+        for (wave, lengths) in self.in_flight.iter_mut().zip(lengths) {
+            wave.lengths = lengths;
+        }
+    }
+
+    /// Takes waves that have ended out of flight; their coins are to be tossed.
+    fn collect_ended(&mut self) {
+        let (ended, in_flight) = std::mem::take(&mut self.in_flight).into_iter().partition(|wave| wave.message_len() == 0);
+        self.in_flight = in_flight;
+        let ended: VecDeque<Wave<S::Work>> = ended;
+        for Wave { number, chunks, .. } in ended {
+            let chunks = chunks.into_iter().filter_map(|flight| match flight.state {
+                FlightState::Pass(pass) => {
+                    let (bits, room) = pass.finish();
+                    self.spare.push(room);
+                    Some((bits, flight.layout))
+                }
+                FlightState::Planned(_) | FlightState::Gone => None,
+            });
+            let chunks = chunks.collect();
+            self.waiting.push(Waiting { number, chunks });
+        }
+    }
+
+    /// Both neighbours reveal the coin components that this node lacks, at the end of their messages.
     fn take_coins(&mut self, from_prev: &mut Vec<u8>, from_next: &mut Vec<u8>) -> Result<(), Abort> {
-        let Some(Waiting { number, chunks }) = self.waiting.take() else { return Ok(()) };
-        let node = self.node();
-        let take = |message: &mut Vec<u8>, sender| {
-            let coin = message.last_chunk::<COIN_BYTES>().copied();
-            let coin = coin.ok_or_else(|| Abort::length(Phase::Coins, sender, COIN_BYTES, message.len()))?;
-            message.truncate(message.len() - COIN_BYTES);
-            Ok(coin)
+        let (node, waiting) = (self.node(), std::mem::take(&mut self.waiting));
+        let len = waiting.len() * COIN_BYTES;
+        let take = |message: &mut Vec<u8>, sender| match message.len().checked_sub(len) {
+            Some(start) => Ok(message.split_off(start)),
+            None => Err(Abort::length(Phase::Coins, sender, len, message.len())),
         };
         let lacking = take(from_prev, node.prev())?;
         if take(from_next, node.next())? != lacking {
             return Err(Abort::disagreement(Phase::Coins));
         }
-        let [own, next] = coin_components(&self.keys, number);
-        let mut seed = lacking;
-        for ((seed, own), next) in seed.iter_mut().zip(own).zip(next) {
-            *seed ^= own ^ next;
+        for (Waiting { number, chunks }, lacking) in waiting.into_iter().zip(lacking.as_chunks::<COIN_BYTES>().0) {
+            let [own, next] = coin_components(&self.keys, number);
+            let mut seed = *lacking;
+            for ((seed, own), next) in seed.iter_mut().zip(own).zip(next) {
+                *seed ^= own ^ next;
+            }
+            let comparisons: usize = chunks.iter().map(|(_, layout)| layout.lanes()).sum();
+            self.combination.add(node, &chunks, &seed, self.threads.min(comparisons / THREAD_COMPARISONS));
         }
-        let comparisons: usize = chunks.iter().map(|(_, layout)| layout.lanes()).sum();
-        self.combination.add(node, &chunks, &seed, self.threads.min(comparisons / THREAD_COMPARISONS));
         Ok(())
     }
 
@@ -325,6 +403,16 @@ impl<S: Source> Engine<S> {
         Ok(own.iter().zip(next).zip(lacking).map(|((a, b), c)| a ^ b ^ c != 0).collect())
     }
 
+    fn phase(&self, state: &State) -> Phase {
+        match state {
+            State::Fresh | State::Empty => Phase::Empty,
+            State::Waves => self.in_flight.front().map_or(Phase::Sign, Wave::phase),
+            State::Coins => Phase::Coins,
+            State::Mask { .. } => Phase::Mask,
+            State::Open { .. } => Phase::Open,
+        }
+    }
+
     /// Bytes that comparisons in flight occupy, messages included.
     #[cfg(test)]
     pub(crate) fn resident_bytes(&self) -> usize {
@@ -333,12 +421,12 @@ impl<S: Source> Engine<S> {
                 FlightState::Pass(pass) => pass.resident_bytes(),
                 FlightState::Planned(_) | FlightState::Gone => 0,
             });
-            passes.sum::<usize>() + wave.first.capacity() + wave.buffer.capacity()
+            passes.sum::<usize>() + wave.first.capacity()
         };
-        let current = if let State::Wave(current) = &self.state { wave(current) } else { 0 };
+        let waves: usize = self.in_flight.iter().chain(&self.ahead).map(wave).sum();
         let bits = self.waiting.iter().flat_map(|waiting| &waiting.chunks);
         let waiting: usize = bits.map(|(bits, _)| bits.own.resident_bytes() + bits.next.resident_bytes()).sum();
-        current + self.ahead.as_ref().map_or(0, wave) + waiting + self.spare.iter().map(Room::resident_bytes).sum::<usize>()
+        waves + self.buffer.capacity() + waiting + self.spare.iter().map(Room::resident_bytes).sum::<usize>()
     }
 }
 
@@ -351,29 +439,15 @@ impl<W> Flight<W> {
     }
 }
 
-impl<W: Send> Wave<W> {
-    /// Takes the message of a round and writes the next one, an empty one when the signs are there.
-    fn round(&mut self, arrived: &[u8], to_prev: &mut Vec<u8>, threads: usize) {
-        let lengths: Vec<usize> = self.chunks.iter().map(Flight::next_len).collect();
-        to_prev.resize(lengths.iter().sum(), 0);
-        let (mut arrived, mut rest) = (arrived, to_prev.as_mut_slice());
-        let work = arrived.len().max(rest.len());
-        let mut items = Vec::with_capacity(self.chunks.len());
-        for ((flight, length), next) in self.chunks.iter_mut().zip(&self.lengths).zip(&lengths) {
-            let message = arrived.split_off(..*length).unwrap_or_default();
-            items.push((flight, message, rest.split_off_mut(..*next).unwrap_or_default()));
-        }
-        for_each(
-            threads.min(work / THREAD_BYTES),
-            items,
-            || (),
-            |(), (flight, arrived, message)| {
-                if let FlightState::Pass(pass) = &mut flight.state {
-                    pass.round(arrived, message);
-                }
-            },
-        );
-        self.lengths = lengths;
+impl<W> Wave<W> {
+    /// Chunks whose first message is yet to be made.
+    fn left(&self) -> usize {
+        self.chunks.len() - self.begun
+    }
+
+    /// Bytes of this round's message.
+    fn message_len(&self) -> usize {
+        self.lengths.iter().sum()
     }
 
     fn phase(&self) -> Phase {
@@ -387,17 +461,5 @@ impl<W> Flight<W> {
     }
     fn phase(&self) -> Phase {
         if let FlightState::Pass(pass) = &self.state { pass.phase() } else { Phase::Sign }
-    }
-}
-
-impl<W: Send> State<W> {
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Fresh | Self::Empty => Phase::Empty,
-            Self::Wave(wave) => wave.phase(),
-            Self::Coins => Phase::Coins,
-            Self::Mask { .. } => Phase::Mask,
-            Self::Open { .. } => Phase::Open,
-        }
     }
 }

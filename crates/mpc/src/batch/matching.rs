@@ -27,12 +27,18 @@ const CACHED_PRODUCTS: usize = 1 << 26;
 /// the cost of bringing the rows in is divided.
 const CACHED_PROBE_BYTES: usize = 1 << 20;
 const LEAST_RECORDS: usize = 512;
+/// Most waves that share their rounds, and least comparisons of such a wave: with fewer, a round more costs what overlap saves.
+const MOST_WAVES: usize = 8;
+const SHARED_WAVE: usize = CHUNK_COMPARISONS / MOST_WAVES;
 
 /// For each probe: does it match any active record of the gallery? Output: one bool per probe.
 ///
 /// `G` is anything that lends a [`Gallery`]: a reference, an `Arc`, a guard. The three nodes' galleries must hold the same
 /// records in the same slots with the same slots masked. Works through the gallery in waves, so memory is bounded by about
 /// 2^22 comparisons whatever the gallery's size.
+///
+/// With [`Adder::Ripple`], which is for links whose capacity matters more than their delay, waves are small and up to eight share their
+/// rounds: what the first ones send is on its way while the next ones are computed.
 pub struct Search<G: Deref<Target = Gallery> + Sync>(Engine<SearchSource<G>>);
 
 struct SearchSource<G> {
@@ -41,7 +47,7 @@ struct SearchSource<G> {
     operations: usize,
     /// A slot with which no probe is compared.
     except: Option<u32>,
-    /// Comparisons of a wave.
+    /// Records of a wave, a multiple of 64.
     wave: usize,
     next_slot: usize,
 }
@@ -61,8 +67,11 @@ impl<G: Deref<Target = Gallery> + Sync> Search<G> {
         expect_len("words per record of the gallery", matching.record_len(), gallery.record_len())?;
         let rows = ProbeRows::new(keys.node(), matching, 0, probes)?;
         let (operations, except) = (probes.len(), None);
-        let source = SearchSource { gallery, rows, operations, except, wave: CHUNK_COMPARISONS, next_slot: 0 };
-        Ok(Self(Engine::new(keys, adder, source)))
+        let (wave, depth) = waves(gallery.len(), rows.rows(), adder);
+        let source = SearchSource { gallery, rows, operations, except, wave, next_slot: 0 };
+        let mut engine = Engine::new(keys, adder, source);
+        engine.set_depth(depth);
+        Ok(Self(engine))
     }
 
     /// Computes on up to `threads` threads. The answer does not depend on it, and each node may choose its own.
@@ -80,11 +89,13 @@ impl<G: Deref<Target = Gallery> + Sync> Search<G> {
         self
     }
 
-    /// Has about `comparisons` at a time in flight instead of 2^21 (at least 64 records, at most 2^21 comparisons). All three
-    /// nodes must choose alike.
+    /// Has waves of about `comparisons` instead of up to 2^21 in flight (at least 64 records, at most 2^21 comparisons), and so many
+    /// waves at a time. All three nodes must choose alike.
     #[must_use]
-    pub fn with_wave(mut self, comparisons: usize) -> Self {
-        self.0.source_mut().wave = comparisons.min(CHUNK_COMPARISONS);
+    pub fn with_waves(mut self, comparisons: usize, depth: usize) -> Self {
+        let source = self.0.source_mut();
+        source.wave = records(comparisons.min(CHUNK_COMPARISONS), source.rows.rows());
+        self.0.set_depth(depth);
         self
     }
 
@@ -103,13 +114,11 @@ impl<G: Deref<Target = Gallery> + Sync> Source for SearchSource<G> {
     }
 
     fn next_wave(&mut self) -> Vec<Chunk<Range<usize>>> {
-        let rows = self.rows.rows();
         let start = self.next_slot;
-        if rows == 0 || start >= self.gallery.len() {
+        if self.rows.rows() == 0 || start >= self.gallery.len() {
             return Vec::new();
         }
-        let wave = (self.wave / rows / 64).max(1) * 64;
-        let end = (start + wave).min(self.gallery.len());
+        let end = (start + self.wave).min(self.gallery.len());
         self.next_slot = end;
         let step = self.rows.chunk_records();
         (start..end).step_by(step).map(|first| self.chunk(first..(first + step).min(end))).collect()
@@ -119,6 +128,25 @@ impl<G: Deref<Target = Gallery> + Sync> Source for SearchSource<G> {
         self.rows.scores(&self.gallery, slots, scores);
         Numbers::Additive(scores)
     }
+}
+
+/// Records of a wave of up to so many comparisons, and 64 at least.
+fn records(comparisons: usize, rows: usize) -> usize {
+    (comparisons / rows.max(1) / 64).max(1) * 64
+}
+
+/// Records of a wave, and waves in flight, of a search with so many rows among so many records.
+fn waves(len: usize, rows: usize, adder: Adder) -> (usize, usize) {
+    let comparisons = len.saturating_mul(rows);
+    if adder != Adder::Ripple || comparisons < 2 * SHARED_WAVE {
+        return (records(CHUNK_COMPARISONS, rows), 1);
+    }
+    // Waves of one size; rounded up, so that there is not one more that starts when the first has ended.
+    let count = comparisons / SHARED_WAVE;
+    let wave = len.div_ceil(count).next_multiple_of(64);
+    // A little more than 2^21 comparisons may be in flight through the rounding.
+    let depth = (CHUNK_COMPARISONS + SHARED_WAVE) / wave.saturating_mul(rows).max(1);
+    (wave, depth.clamp(1, MOST_WAVES))
 }
 
 impl<G: Deref<Target = Gallery> + Sync> SearchSource<G> {

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use crate::link::SessionId;
 
 /// Version of the frames and of the messages inside.
-pub(crate) const PROTOCOL: u16 = 1;
+pub(crate) const PROTOCOL: u16 = 2;
 /// Label for the TLS exporter.
 pub(crate) const EXPORTER: &[u8] = b"EXPORTER-trust-commons-peer-1";
 

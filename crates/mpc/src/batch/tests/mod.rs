@@ -84,7 +84,7 @@ fn search(
     schedule: Schedule,
 ) -> Run<Vec<bool>> {
     let parties =
-        each(|n, keys| Search::new(keys, matching, &galleries[n], &probes.probes(n), adder).unwrap().with_wave(chunk));
+        each(|n, keys| Search::new(keys, matching, &galleries[n], &probes.probes(n), adder).unwrap().with_waves(chunk, 1));
     run_local(parties, schedule).unwrap()
 }
 
@@ -211,6 +211,38 @@ fn bytes_per_comparison_and_rounds() {
     }
 }
 
+/// Waves that share their rounds: each costs one round more, not a whole course.
+#[test]
+fn waves_of_a_large_search_share_their_rounds() {
+    let matching = embedding(8);
+    let few = faces(8, 64, 4);
+    let record = Shared::new(&matching, &few);
+    let asking = [few[2].clone(), few[0].clone()];
+    let probes = Shared::new(&matching, &asking);
+    for (records, adder, expected) in [
+        (3 << 17, Adder::Ripple, 15 + 4 + 2),
+        (3 << 17, Adder::Prefix, 6 + 4),
+        // Rows do not fill the last wave.
+        ((3 << 17) + 70, Adder::Ripple, 15 + 4 + 2),
+        ((1 << 18) - 1, Adder::Ripple, 15 + 4),
+    ] {
+        let galleries = [0, 1, 2].map(|n| {
+            let mut gallery = Gallery::new(8);
+            (0..records).for_each(|_| {
+                gallery.push(record.records[n][2].values());
+            });
+            gallery
+        });
+        let parties =
+            each(|n, keys| Search::new(keys, &matching, &galleries[n], &probes.probes(n), adder).unwrap().with_threads(2));
+        let run = run_local(parties, Schedule::LockStep).unwrap();
+        assert_eq!(run.rounds, expected, "{records} records, {adder:?}");
+        let expected = asking.each_ref().map(|probe| matches(probe, &few[2], &matching));
+        assert!(expected[0]);
+        assert_eq!(agreed(run), expected);
+    }
+}
+
 #[test]
 fn a_search_can_own_its_gallery_and_move_between_threads() {
     fn movable<T: crate::Protocol + Send + 'static>(_: &T) {}
@@ -276,7 +308,7 @@ proptest! {
         let matches = |slot: usize| plaintext_scores(&people[own], &people[slot], &matching)[0] >= 0;
         let parties = each(|n, keys| {
             let search = Search::new(keys, &matching, std::sync::Arc::clone(&galleries[n]), &probe.probes(n), Adder::Ripple);
-            search.unwrap().except(own as u32).with_wave(64)
+            search.unwrap().except(own as u32).with_waves(64, 1)
         });
         let expected = (0..count).any(|slot| slot != own && matches(slot));
         prop_assert_eq!(agreed(run_local(parties, Schedule::LockStep).unwrap()), vec![expected]);

@@ -45,10 +45,11 @@ impl<P: Protocol, F: Fn(&P)> Protocol for Eager<P, F> {
     }
 }
 
-/// How the nodes work. The wave is common to all; the rest is each node's own affair.
+/// How the nodes work. Waves are common to all; the rest is each node's own affair.
 #[derive(Clone, Copy)]
 struct Way {
     wave: usize,
+    depth: usize,
     threads: [usize; 3],
     ahead: [usize; 3],
 }
@@ -57,7 +58,7 @@ struct Way {
 fn run_search(matching: &Matching, galleries: &[Gallery; 3], probes: &Shared, way: Way) -> (Vec<bool>, Vec<Outgoing>) {
     let parties = each(|n, keys| {
         let search = Search::new(keys, matching, &galleries[n], &probes.probes(n), Adder::Ripple).unwrap();
-        let party = search.with_wave(way.wave).with_threads(way.threads[n]);
+        let party = search.with_waves(way.wave, way.depth).with_threads(way.threads[n]);
         Eager { party, pieces: way.ahead[n], look: |_: &Search<&Gallery>| () }
     });
     let mut messages = Vec::new();
@@ -77,14 +78,15 @@ fn waves_threads_and_work_ahead_agree_with_the_oracle() {
         let active = || all[..records].iter().enumerate().filter(|(slot, _)| *slot != records / 2);
         let expected: Vec<bool> =
             all[1_290..].iter().map(|probe| active().any(|(_, record)| matches(probe, record, &matching))).collect();
-        for wave in [1, 64 * 10, 300 * 10, 1 << 21] {
-            let alone = Way { wave, threads: [1; 3], ahead: [0; 3] };
+        for (wave, depth) in [(1, 1), (64 * 10, 1), (64 * 10, 3), (64 * 10, 100), (300 * 10, 1), (300 * 10, 8), (1 << 21, 1)]
+        {
+            let alone = Way { wave, depth, threads: [1; 3], ahead: [0; 3] };
             let (answers, messages) = run_search(&matching, &galleries, &probes, alone);
-            assert_eq!(answers, expected, "{records} records, {wave} in a wave");
+            assert_eq!(answers, expected, "{records} records, {depth} times {wave} in flight");
             for (threads, ahead) in [([1, 2, 4], [0, 1, 9]), ([3, 1, 2], [usize::MAX; 3])] {
-                let (answers, same) = run_search(&matching, &galleries, &probes, Way { wave, threads, ahead });
+                let (answers, same) = run_search(&matching, &galleries, &probes, Way { threads, ahead, ..alone });
                 assert_eq!(answers, expected);
-                assert!(same == messages, "{records} records, {wave} in a wave: other messages");
+                assert!(same == messages, "{records} records, {depth} times {wave} in flight: other messages");
             }
         }
     }
@@ -104,7 +106,7 @@ fn threads_change_nothing_in_large_waves() {
         gallery
     });
     let probes = Shared::new(&matching, &[&few[2..6], &few[36..]].concat());
-    let alone = Way { wave: 1 << 21, threads: [1; 3], ahead: [0; 3] };
+    let alone = Way { wave: 1 << 21, depth: 1, threads: [1; 3], ahead: [0; 3] };
     let (answers, messages) = run_search(&matching, &galleries, &probes, alone);
     let expected: Vec<bool> = [&few[2..6], &few[36..]]
         .concat()
@@ -113,6 +115,12 @@ fn threads_change_nothing_in_large_waves() {
         .collect();
     assert_eq!(answers, expected);
     let (answers, same) = run_search(&matching, &galleries, &probes, Way { threads: [4, 2, 3], ..alone });
+    assert!(answers == expected && same == messages);
+    let alone = Way { wave: 1 << 17, depth: 3, ..alone };
+    let (answers, messages) = run_search(&matching, &galleries, &probes, alone);
+    assert_eq!(answers, expected);
+    let (answers, same) =
+        run_search(&matching, &galleries, &probes, Way { threads: [4, 2, 3], ahead: [0, 1, usize::MAX], ..alone });
     assert!(answers == expected && same == messages);
 }
 
@@ -143,9 +151,9 @@ fn memory_does_not_grow_with_the_gallery_or_with_waiting() {
     let few = faces(8, 64, 4);
     let record = Shared::new(&matching, &few);
     let probes = Shared::new(&matching, &few[..16]);
-    let wave = 1 << 17;
+    let in_flight = 1 << 17;
     // The most that node 2 holds, at any time, of comparisons in flight. A slow peer leaves it time to work ahead without end.
-    let most = |records: usize| {
+    let most = |records: usize, depth: usize| {
         let galleries = [0, 1, 2].map(|n| {
             let mut gallery = Gallery::new(8);
             (0..records).for_each(|slot| {
@@ -162,13 +170,15 @@ fn memory_does_not_grow_with_the_gallery_or_with_waiting() {
                     most.set(most.get().max(search.resident_bytes()));
                 }
             };
-            Eager { party: party.with_wave(wave), pieces: usize::MAX, look }
+            Eager { party: party.with_waves(in_flight / depth, depth), pieces: usize::MAX, look }
         });
         assert_eq!(agreed(run_with(parties, |_, _, _| ()).unwrap()), [true; 16]);
         most.get()
     };
-    let (short, long) = (most(3 * wave / 16), most(12 * wave / 16));
-    assert_eq!(short, long, "three waves and twelve");
-    // Two waves of planes, the messages of both, one layer of bits: 28 bytes per comparison of a wave.
-    assert!(long <= 28 * wave, "{} bytes per comparison", long as f64 / wave as f64);
+    for depth in [1, 4] {
+        let [short, long] = [3, 12].map(|waves| most(waves * in_flight / 16, depth));
+        assert_eq!(short, long, "three times and twelve times what is in flight, {depth} waves at once");
+        // In flight and ahead: planes, messages, one layer of bits: 28 bytes per comparison in flight.
+        assert!(long <= 28 * in_flight, "{} bytes per comparison", long as f64 / in_flight as f64);
+    }
 }

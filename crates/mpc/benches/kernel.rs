@@ -5,9 +5,11 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mpc::gallery::Gallery;
-use mpc::kernel::{self, Kernel, Probes, Rotations};
+use mpc::kernel::{self, Kernel, Probes};
+use mpc::record::rotations;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use types::profile::Profile;
 
 /// Slots per call, as in a search: the output of 496 rows then takes 1 MB.
 const CHUNK: usize = 1024;
@@ -15,16 +17,11 @@ const CHUNK: usize = 1024;
 /// Record length and records: 128 MiB and 150 MiB of stored bytes.
 const SHAPES: [(usize, usize); 2] = [(512, 128 * 1024), (19_200, 4 * 1024)];
 
-/// Words and rows of a probe of `profiles/iris-12800.toml`: 16 lines of 200 columns of 4 words of code, and of 2 words of mask.
-const IRIS: (usize, usize) = (19_200, 31);
-const LINES: [(usize, usize); 2] = [(16, 4), (16, 2)];
-const COLUMNS: usize = 200;
-
-fn rotations() -> Rotations {
-    Rotations::new(COLUMNS, IRIS.1, &LINES).expect("an even number of columns")
-}
+const IRIS: &str = include_str!("../../../profiles/iris-12800.toml");
 
 fn kernels(criterion: &mut Criterion) {
+    let iris = Profile::from_toml(IRIS).expect("a profile").matching;
+    let rotations = rotations(&iris).expect("rows that are rotations");
     for (record_len, records) in SHAPES {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut words = |len: usize| -> Vec<u16> { (0..len).map(|_| (rng.next_u32() & 0xffff) as u16).collect() };
@@ -35,9 +32,10 @@ fn kernels(criterion: &mut Criterion) {
         for rows in [1, 31, 496] {
             let probes = Probes::new(record_len, &words(record_len * rows));
             let mut cases = vec![(format!("{record_len} words, {rows} rows"), probes)];
-            if record_len == IRIS.0 && rows.is_multiple_of(IRIS.1) {
-                let rows: Vec<u16> = (0..rows / IRIS.1).flat_map(|_| rotations().rows(&words(record_len))).collect();
-                let probes = Probes::new(record_len, &rows).with_rotations(rotations());
+            if record_len == rotations.record_len() && rows.is_multiple_of(rotations.count()) {
+                let probe = |_| rotations.rows(&words(record_len));
+                let rows: Vec<u16> = (0..rows / rotations.count()).flat_map(probe).collect();
+                let probes = Probes::new(record_len, &rows).with_rotations(rotations.clone());
                 cases.push((format!("{record_len} words, {} rotated rows", probes.rows()), probes));
             }
             for (name, probes) in cases {

@@ -160,7 +160,7 @@ fn probe_row(vector: &[u16], row: usize, matching: &Matching) -> Zeroizing<Vec<u
 }
 
 /// How the probe rows are shifts of one another: for an iris code, if the packing of words into pairs leaves columns whole.
-pub(crate) fn rotations(matching: &Matching) -> Option<Rotations> {
+pub fn rotations(matching: &Matching) -> Option<Rotations> {
     let Matching::IrisCode(iris) = matching else { return None };
     let (lines, wavelets) = (iris.rows as usize, iris.wavelets as usize);
     let parts = [(lines, 2 * wavelets), (lines, wavelets)];

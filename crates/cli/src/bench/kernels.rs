@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use mpc::gallery::Gallery;
-use mpc::kernel::{Kernel, Probes, Rotations, inner_products_with, plaintext};
+use mpc::kernel::{Kernel, Probes, inner_products_with, plaintext};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::Serialize;
@@ -18,11 +18,10 @@ use crate::context::Context;
 const CHUNK: usize = 1024;
 /// Probe rows: one face, one iris, a batch.
 const ROWS: [usize; 3] = [1, 31, 496];
+/// The profile whose probes are rotations.
+const IRIS: &str = "iris-12800";
 /// Words per record: a face, an iris.
 const LENGTHS: [usize; 2] = [512, 19_200];
-
-/// Rows, columns and lines with their words per column of a probe of an iris.
-const ROTATIONS: (usize, usize, [(usize, usize); 2]) = (31, 200, [(16, 4), (16, 2)]);
 
 /// One figure.
 #[derive(Debug, Clone, Serialize)]
@@ -125,11 +124,10 @@ impl Stored {
     /// Whole probes of irises whose rows are rotations, for the kernel that has a way of its own for them. The products that it saves count
     /// as made.
     fn rotated(&self, rows: usize, rng: &mut ChaCha8Rng) -> Option<Probes> {
-        let (count, columns, lines) = ROTATIONS;
-        let rotations = Rotations::new(columns, count, &lines)?;
-        let fits = rotations.record_len() == self.length && rows.is_multiple_of(count);
+        let rotations = mpc::record::rotations(&biometric::profiles::by_id(IRIS)?.matching)?;
+        let fits = rotations.record_len() == self.length && rows.is_multiple_of(rotations.count());
         let probe = |_| rotations.rows(&words(rng, self.length));
-        let rows: Vec<u16> = fits.then(|| (0..rows / count).flat_map(probe).collect())?;
+        let rows: Vec<u16> = fits.then(|| (0..rows / rotations.count()).flat_map(probe).collect())?;
         Some(Probes::new(self.length, &rows).with_rotations(rotations))
     }
 

@@ -53,8 +53,7 @@ function Figure({ curve }: { curve: Curve }) {
   // Many decades: every second one is named.
   const named = (rate: number) => -low <= 5 || Math.round(Math.log10(rate)) % 2 === 0;
   const words = here && `${t("accuracy.fmr")} ${percent(here.fmr)}, ${t("accuracy.fnmr")} ${percent(here.fnmr)}`;
-  // Above the curve, where it is empty; from the right where there is no room.
-  const beside = here && x(here.fmr) + LABEL < RIGHT ? { x: x(here.fmr) + 12, anchor: "start" as const } : { x: RIGHT, anchor: "end" as const };
+  const above = here && place(x(here.fmr), y(here.fnmr), points.map((point) => [x(point.fmr), y(point.fnmr)]));
   const label = `${t("accuracy.det")}. ${words ?? ""}`;
   return (
     <figure class="det">
@@ -88,13 +87,13 @@ function Figure({ curve }: { curve: Curve }) {
         <text x={x(curve.eer) - 12} y={y(curve.eer) + 20} text-anchor="end">
           {t("accuracy.det_eer", { rate: percent(curve.eer) })}
         </text>
-        {here && (
+        {here && above && (
           <>
             <circle class="dot" cx={x(here.fmr)} cy={y(here.fnmr)} r="6" />
-            <text class="strong" x={beside.x} y={y(here.fnmr) - 28} text-anchor={beside.anchor}>
+            <text class="strong" x={above.x} y={above.y - 18} text-anchor={above.anchor}>
               {t("accuracy.det_here")}
             </text>
-            <text x={beside.x} y={y(here.fnmr) - 10} text-anchor={beside.anchor}>
+            <text x={above.x} y={above.y} text-anchor={above.anchor}>
               {words}
             </text>
           </>
@@ -126,6 +125,14 @@ function Figure({ curve }: { curve: Curve }) {
       </details>
     </figure>
   );
+}
+
+/** Where the words about a point of a falling curve stand: above the curve, where it is empty; beside the point, or over it where there is no room. */
+function place(x: number, y: number, curve: [number, number][]): { x: number; y: number; anchor: "start" | "middle" } {
+  const beside = x + 12 + LABEL < RIGHT;
+  const from = beside ? x : Math.min(x, RIGHT - LABEL / 2) - LABEL / 2;
+  const top = Math.min(y, ...curve.filter(([at]) => at > from).map(([, height]) => height));
+  return beside ? { x: x + 12, y: top - 10, anchor: "start" } : { x: from + LABEL / 2, y: top - 10, anchor: "middle" };
 }
 
 const tick = (rate: number) => (rate >= 0.01 ? `${Math.round(rate * 100)}%` : `${(rate * 100).toFixed(-Math.round(Math.log10(rate)) - 2)}%`);

@@ -68,11 +68,14 @@ impl Tiles {
     }
 
     /// Loads a tile of probe rows: low bytes, then high bytes, a line for each row.
+    ///
+    /// # Panics
+    /// If there are not two lines for each row: an error of the caller.
     #[inline]
     pub(super) fn load_rows(&mut self, lines: &[Line]) {
-        debug_assert_eq!(lines.len(), 2 * self.rows);
-        // SAFETY: with the registers configured as `configure` says, this reads 2 `rows` lines, which callers pass and the debug
-        // assertion states.
+        assert_eq!(lines.len(), 2 * self.rows, "two lines for each row");
+        // SAFETY: with the registers configured as `configure` says, this reads 2 `rows` lines, which the assertion
+        // found.
         unsafe {
             asm!(
                 "tileloadd tmm4, [{low} + {line}]",
@@ -87,9 +90,12 @@ impl Tiles {
     }
 
     /// The same for rows that come from the second-level cache and pass: the hint keeps them from driving out of the first what stays there.
+    ///
+    /// # Panics
+    /// As [`Self::load_rows`].
     #[inline]
     pub(super) fn load_passing_rows(&mut self, lines: &[Line]) {
-        debug_assert_eq!(lines.len(), 2 * self.rows);
+        assert_eq!(lines.len(), 2 * self.rows, "two lines for each row");
         // SAFETY: as for `load_rows`.
         unsafe {
             asm!(
@@ -105,11 +111,13 @@ impl Tiles {
     }
 
     /// Loads a tile of coordinates of a group of records: the low plane, then the high plane.
+    ///
+    /// # Panics
+    /// If there are not the lines of a tile: an error of the caller.
     #[inline]
     pub(super) fn load_records(&mut self, lines: &[Line]) {
-        debug_assert_eq!(lines.len(), TILE_LINES);
-        // SAFETY: with the registers configured as `configure` says, this reads 32 lines, which callers pass and the debug assertion
-        // states.
+        assert_eq!(lines.len(), TILE_LINES, "a tile of a group");
+        // SAFETY: with the registers configured as `configure` says, this reads 32 lines, which the assertion found.
         unsafe {
             asm!(
                 "tileloadd tmm6, [{low} + {line}]",

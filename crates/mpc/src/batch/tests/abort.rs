@@ -16,6 +16,16 @@ fn run_all(tamper: Tamper<'_>) -> Vec<Result<Run<Vec<bool>>, Abort>> {
     let galleries = shared.galleries(&matching, &[]);
     let adder = Adder::Ripple;
     let search = each(|n, keys| Search::new(keys, &matching, &galleries[n], &shared.probes(n), adder).unwrap());
+    // Three waves that share their rounds, so that one ends and tosses coins while others go on.
+    let long = [0, 1, 2].map(|n| {
+        let mut gallery = Gallery::new(6);
+        (0..140).for_each(|slot| {
+            gallery.push(shared.records[n][slot % 5].values());
+        });
+        gallery
+    });
+    let waves =
+        each(|n, keys| Search::new(keys, &matching, &long[n], &shared.probes(n), adder).unwrap().with_waves(64 * 5, 2));
     let twins = each(|n, keys| {
         let records: Vec<&RecordShare> = shared.records[n].iter().collect();
         Twins::new(keys, &matching, &shared.probes(n), &records, &[true; 5], adder).unwrap()
@@ -23,15 +33,16 @@ fn run_all(tamper: Tamper<'_>) -> Vec<Result<Run<Vec<bool>>, Abort>> {
     let verify = each(|n, keys| Verify::new(keys, &matching, &galleries[n], &[(&shared.probes[n][0], 1)], adder).unwrap());
     let check =
         each(|n, keys| CheckInputs::new(keys, &matching, &shared.inputs[n].iter().collect::<Vec<_>>(), adder).unwrap());
-    vec![run(search, tamper), run(twins, tamper), run(verify, tamper), run(check, tamper)]
+    vec![run(search, tamper), run(waves, tamper), run(twins, tamper), run(verify, tamper), run(check, tamper)]
 }
 
 fn run<P: Protocol<Output = Vec<bool>>>(parties: [P; 3], tamper: Tamper<'_>) -> Result<Run<Vec<bool>>, Abort> {
     run_with(parties, tamper)
 }
 
-/// More rounds than any protocol above takes: 15 rounds of 16 bits or 31 of 32, reshare, coins, mask, opening.
-const ROUNDS: usize = 36;
+/// More rounds than any protocol above takes: 15 rounds of 16 bits or 31 of 32 (or two waves of 16 one after the other, another beside
+/// the first), reshare, coins, mask, opening.
+const ROUNDS: usize = 38;
 
 #[test]
 fn a_message_of_another_length_names_its_sender_in_every_round() {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! where Ti has the columns t(2i' + i): three products of a quarter of the size instead of four. It holds in any ring, so modulo 2^16 bit for
-//! bit. Three levels take 27 of 64 products. (Karatsuba's idea; for filters, Mou and Duhamel, "Short-length FIR filters and their use in
+//! bit. Three levels take 27 of 64 products, four 81 of 256. Where the columns of a line are no multiple of what the levels ask for, columns
+//! of zeros follow them. (Karatsuba's idea; for filters, Mou and Duhamel, "Short-length FIR filters and their use in
 //! fast nonrecursive filtering", IEEE Trans. Signal Processing 39(6), 1991; for matrices of this shape, Fan and Hasan, "A new approach to
 //! subquadratic space complexity parallel multipliers for extended binary fields", IEEE Trans. Computers 56(2), 2007.) The sums v0 + v1 are
 //! made once per record and serve all probes, the differences of t once per probe. A product of the smallest size is a *leaf*; its number
@@ -31,15 +32,22 @@ use super::probes::even_block;
 pub(super) mod avx2;
 
 /// Most levels of halving.
-const MAX_LEVELS: u32 = 3;
-/// Most steps of a leaf in a piece: a line of an iris's code has 50. 27 leaves then take 174 KiB of a second-level cache.
-const PIECE_STEPS: usize = 100;
-/// Lines from one leaf to the next: an odd number, so that they do not all compete for the same places of a cache.
-const LEAF_STRIDE: usize = PIECE_STEPS + 1;
+const MAX_LEVELS: u32 = 4;
 /// Rows of a leaf that are multiplied at a time, as there are 16 vector registers.
 const STRIP_ROWS: usize = 4;
-/// What unpacking and making sums takes at any level, in the time of one row of a leaf. Measured on a Zen 3 core.
-const SUMS_COST: f64 = 2.5;
+/// What unpacking and making sums takes with so many levels, in the time of one row of a leaf. Measured on a Zen 3 core.
+const SUMS_COST: [f64; MAX_LEVELS as usize + 1] = [0.0, 2.5, 2.5, 2.5, 4.0];
+
+/// Most steps of a leaf in a piece, so that all leaves take some part of a second-level cache: of an iris's code two lines. 27 leaves take
+/// 174 KiB, 81 take 274.
+const fn piece_steps(levels: u32) -> usize {
+    if levels < MAX_LEVELS { 100 } else { 52 }
+}
+
+/// Lines from one leaf to the next: an odd number, so that they do not all compete for the same places of a cache.
+const fn leaf_stride(levels: u32) -> usize {
+    piece_steps(levels) + 1
+}
 
 /// How the rows of a probe are shifts of one another.
 ///
@@ -56,7 +64,7 @@ impl Rotations {
     /// Probes of `count` rows, in which each row has the columns of the row before shifted by one place towards higher places;
     /// `parts` has pairs of a number of lines and their words per column. `None` where the shifts cannot be halved, or that saves nothing.
     pub fn new(columns: usize, count: usize, parts: &[(usize, usize)]) -> Option<Self> {
-        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2) && (2..=2 * PIECE_STEPS).contains(width));
+        let steps = parts.iter().all(|(_, width)| width.is_multiple_of(2) && *width > 0);
         let rotations = Self { columns, count, parts: parts.to_vec() };
         (steps && count <= columns && rotations.levels(1) > 0).then_some(rotations)
     }
@@ -103,9 +111,12 @@ impl Rotations {
     fn levels(&self, probes: usize) -> u32 {
         let cost = |level: u32| {
             let rows = self.count.div_ceil(1 << level) * probes;
-            1.5f64.powi(level.cast_signed()) * (rows as f64 + SUMS_COST * f64::from(level.min(1)))
+            let padded = self.columns.next_multiple_of(1 << level);
+            padded as f64 * 1.5f64.powi(level.cast_signed()) * (rows as f64 + SUMS_COST[level as usize])
         };
-        let possible = (0..=MAX_LEVELS).filter(|level| self.columns.is_multiple_of(1 << level));
+        // Lines start with whole quads, and a column fits a piece.
+        let fits = |level| self.parts.iter().all(|(_, width)| width / 2 <= piece_steps(level));
+        let possible = (0..=MAX_LEVELS).filter(|level| *level == 0 || (self.columns.is_multiple_of(2) && fits(*level)));
         possible.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(0)
     }
 }
@@ -126,8 +137,6 @@ pub(super) struct Leaves {
 /// Leaf columns of some whole lines, or a part of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
-    /// Step of the record with which it starts.
-    first_step: usize,
     /// Steps per column.
     width: usize,
     /// Lines, and leaf columns of each.
@@ -136,25 +145,31 @@ struct Piece {
     /// Word of the record with which its first line starts, and the first leaf column that it takes of a line.
     line: usize,
     first: usize,
-    /// Where the first column's steps go, in their order in the record: leaf after leaf, each with all steps of the piece.
+    /// Columns of a line.
+    line_columns: usize,
+    /// Where the steps of the columns of a leaf column go, in their order in the record: leaf after leaf, each with all steps of the piece.
     places: Vec<usize>,
 }
 
 impl Piece {
-    /// Leaf columns.
-    fn columns(&self) -> usize {
-        self.runs * self.run
-    }
-
     /// Steps of one leaf.
     fn steps(&self) -> usize {
-        self.columns() * self.width
+        self.runs * self.run * self.width
+    }
+
+    /// Step of the record with which a leaf column of a line starts, and how many steps it has: fewer at the end of a line.
+    #[inline(always)]
+    fn column(&self, line: usize, column: usize, levels: u32) -> (usize, usize) {
+        let first = (self.first + column) << levels;
+        let start = self.line / 2 + (line * self.line_columns + first) * self.width;
+        (start, self.places.len().min((self.line_columns - first) * self.width))
     }
 
     /// Lines of a group that hold the piece, but for the rest of the tile in which it ends.
     fn lines(&self, levels: u32) -> Range<usize> {
-        let quads = [self.first_step / 2, (self.first_step + (self.steps() << levels)) / 2];
-        let [start, end] = quads.map(|quad| quad / PLANE_LINES * TILE_LINES);
+        let (start, _) = self.column(0, 0, levels);
+        let (last, steps) = self.column(self.runs - 1, self.run - 1, levels);
+        let [start, end] = [start, last + steps].map(|step| step / 2 / PLANE_LINES * TILE_LINES);
         start..end
     }
 
@@ -192,7 +207,7 @@ impl Leaves {
         // Room for all: a vector that grows leaves copies of shares behind.
         let mut steps = Vec::with_capacity(form.pieces.iter().map(|piece| form.steps_in(piece)).sum());
         for piece in &form.pieces {
-            form.lay_out(piece, rotations.columns, &last_rows, &mut steps);
+            form.lay_out(piece, &last_rows, &mut steps);
         }
         form.steps = steps;
         form
@@ -204,38 +219,41 @@ impl Leaves {
 
     /// Cuts `lines` lines, which start at word `start` of a record, into pieces.
     fn cut(&mut self, start: usize, lines: usize, line_columns: usize, width: usize) {
-        let (columns, steps) = (line_columns >> self.levels, width / 2);
-        let most = PIECE_STEPS / steps;
+        let (columns, steps) = (line_columns.div_ceil(1 << self.levels), width / 2);
+        let most = piece_steps(self.levels) / steps;
         // Short lines share pieces, long ones are cut.
         let run = columns.div_ceil(columns.div_ceil(most));
         let together = if run == columns { even_block(lines, most / columns) } else { 1 };
-        let place = |step| leaf_of_column(step / steps, self.levels) * LEAF_STRIDE + step % steps;
+        let place = |step| leaf_of_column(step / steps, self.levels) * leaf_stride(self.levels) + step % steps;
         let places: Vec<usize> = (0..steps << self.levels).map(place).collect();
         for first_line in (0..lines).step_by(together) {
             let line = start + first_line * line_columns * width;
             self.pieces.extend((0..columns).step_by(run).map(|first| Piece {
-                first_step: (line + (first << self.levels) * width) / 2,
                 width: steps,
                 runs: together.min(lines - first_line),
                 run: run.min(columns - first),
                 line,
                 first,
+                line_columns,
                 places: places.clone(),
             }));
         }
     }
 
     /// Appends the probes' steps of a piece: leaf by leaf, in each probe by probe, and of each line by line.
-    fn lay_out(&self, piece: &Piece, line_columns: usize, last_rows: &[&[u16]], steps: &mut Vec<u32>) {
+    fn lay_out(&self, piece: &Piece, last_rows: &[&[u16]], steps: &mut Vec<u32>) {
         let width = 2 * piece.width;
-        let lines = last_rows.iter().flat_map(|row| row[piece.line..].chunks_exact(line_columns * width).take(piece.runs));
-        let lines: Zeroizing<Vec<_>> = Zeroizing::new(lines.map(|line| split(line.to_vec(), width, self.levels)).collect());
+        // As many columns as the last row of a leaf reaches.
+        let count = piece.line_columns.div_ceil(1 << self.levels) + self.rows - 1;
+        let lines = last_rows
+            .iter()
+            .flat_map(|row| row[piece.line..].chunks_exact(piece.line_columns * width).take(piece.runs))
+            .map(|line| split(line, width, self.levels, count));
+        let lines: Zeroizing<Vec<_>> = Zeroizing::new(lines.collect());
         for leaf in 0..self.leaves() {
             for line in lines.iter() {
-                for column in piece.first..piece.first + piece.run + self.rows - 1 {
-                    let words = &line[leaf][column % (line_columns >> self.levels) * width..][..width];
-                    steps.extend(words.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
-                }
+                let words = &line[leaf][piece.first * width..][..(piece.run + self.rows - 1) * width];
+                steps.extend(words.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16));
             }
         }
     }
@@ -293,14 +311,16 @@ impl Drop for Leaves {
 /// One word of each record of a group.
 type Lanes = [u16; GROUP_RECORDS];
 
-/// The columns of every leaf, from those of a line.
-fn split(columns: Vec<u16>, width: usize, levels: u32) -> Vec<Vec<u16>> {
-    let mut leaves = vec![columns];
+/// The first `count` columns of every leaf, from those of a line, after which it starts anew.
+fn split(line: &[u16], width: usize, levels: u32, count: usize) -> Vec<Vec<u16>> {
+    // Each level needs one column behind twice those that it makes.
+    let needed = ((count + 1) << levels) - 1;
+    let mut leaves = vec![line.iter().cycle().take(needed * width).copied().collect::<Vec<u16>>()];
     for _ in 0..levels {
         let mut next = Vec::with_capacity(3 * leaves.len());
         for mut leaf in leaves {
-            let half = leaf.len() / width / 2;
-            let column = |n: usize| &leaf[n % (2 * half) * width..][..width];
+            let half = (leaf.len() / width - 1) / 2;
+            let column = |n: usize| &leaf[n * width..][..width];
             let odd: Vec<u16> = (0..half).flat_map(|i| column(2 * i + 1)).copied().collect();
             let less_odd = |shift: usize| -> Vec<u16> {
                 let even = (0..half).flat_map(|i| column(2 * i + shift));

@@ -60,6 +60,7 @@ fn every_number_of_levels_and_width() {
         for parts in [&[(1, 2)][..], &[(2, 4)], &[(1, 8), (2, 6)], &[(1, 16), (1, 8)], &[(1, 200), (7, 2)]] {
             check(columns, 19, parts, 1, 16);
             check(columns, 19, parts, 3, 40);
+            check(columns, 19, parts, 17, 16);
         }
     }
 }
@@ -69,6 +70,10 @@ fn every_number_of_levels_and_width() {
 fn rotations_of_an_iris() {
     check(200, 31, &[(16, 4), (16, 2)], 1, 70);
     check(200, 31, &[(16, 4), (16, 2)], 3, 16);
+    // Pairs of probes, and one that is left over.
+    for probes in [5, 6] {
+        check(200, 31, &[(16, 4), (16, 2)], probes, 17);
+    }
 }
 
 #[test]
@@ -88,6 +93,16 @@ fn three_levels_take_27_of_64_products() {
     assert_eq!((leaves.levels, leaves.leaves(), leaves.rows), (3, 27, 4));
     let steps: usize = leaves.pieces.iter().map(Piece::steps).sum();
     assert_eq!(2 * steps * leaves.leaves() * leaves.rows, 19_200 * 32 * 27 / 64);
+}
+
+#[test]
+fn many_probes_take_81_of_256_products_of_padded_lines() {
+    let rotations = Rotations::new(200, 31, &[(16, 4), (16, 2)]).unwrap();
+    let rows = rotations.rows(&vec![1; 19_200]).repeat(16);
+    let leaves = Leaves::new(&rotations, &rows);
+    assert_eq!((leaves.levels, leaves.leaves(), leaves.rows), (4, 81, 2));
+    let steps: usize = leaves.pieces.iter().map(Piece::steps).sum();
+    assert_eq!(2 * steps * leaves.leaves() * leaves.rows, 19_200 / 200 * 208 * 32 * 81 / 256);
 }
 
 #[test]

@@ -93,7 +93,7 @@ mod tests {
         let other = Hello { roster: Digest([2; 32]), ..theirs.clone() };
         assert!(matches!(Hello::check(&other.to_bytes(), &ours, two), Err(Fault::OtherRoster { .. })));
         let newer = Hello { protocol: 9, ..theirs.clone() };
-        assert!(matches!(Hello::check(&newer.to_bytes(), &ours, two), Err(Fault::Protocol { theirs: 9, ours: 1 })));
+        assert!(matches!(Hello::check(&newer.to_bytes(), &ours, two), Err(Fault::Protocol { theirs: 9, ours: PROTOCOL })));
         assert!(matches!(Hello::check(&[1], &ours, two), Err(Fault::Malformed)));
         let mut long = theirs.to_bytes();
         long.push(0);

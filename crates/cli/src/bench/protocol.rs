@@ -24,7 +24,7 @@ use crate::failure::Failure;
 
 /// Rows of a batch.
 const ROWS: usize = 496;
-/// Comparisons of a wave. Nodes take eight times as many, which saves rounds on the network and costs time in the cache.
+/// Comparisons of a wave. Nodes have eight times as many in flight, which saves rounds on the network and costs time in the cache.
 const COMPARISONS: usize = 1 << 18;
 /// Slots per call of a plaintext kernel.
 const CHUNK: usize = 1024;

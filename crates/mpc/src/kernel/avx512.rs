@@ -65,7 +65,7 @@ macro_rules! word_kernel {
                 let tiles = groups[0].chunks_exact(TILE_LINES).zip(groups[1].chunks_exact(TILE_LINES));
                 for (index, ((left, right), steps)) in tiles.zip(steps).enumerate() {
                     for (quad, step) in steps.chunks_exact(2 * ROWS).enumerate() {
-                        prefetch_share::<_MM_HINT_T0>(groups, next, index, quad, PLANE_LINES);
+                        prefetch_share(groups, next, index, quad, PLANE_LINES);
                         let left = unpack_quad(&left[quad], &left[PLANE_LINES + quad]);
                         let right = unpack_quad(&right[quad], &right[PLANE_LINES + quad]);
                         let (even, odd) = step.split_at(ROWS);

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "prefetch instructions take a pointer")]
 
-use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use super::blocking::PIECE_TILES;
 use super::layout::{Line, TILE_LINES};
@@ -67,20 +67,14 @@ impl<'a> Ahead<'a> {
 const FAR_TILES: usize = 3;
 
 /// Asks for one of `shares` shares of a coming tile of coordinates of two groups, which may be one of the next piece. Many shares ask for
-/// few lines at a time: more would fill the processor's queues and stop it. `HINT` is the cache.
+/// few lines at a time: more would fill the processor's queues and stop it. To the first-level cache.
 #[inline(always)]
-pub(super) fn prefetch_share<const HINT: i32>(
-    groups: [&[Line]; 2],
-    next: [&[Line]; 2],
-    tile: usize,
-    share: usize,
-    shares: usize,
-) {
+pub(super) fn prefetch_share(groups: [&[Line]; 2], next: [&[Line]; 2], tile: usize, share: usize, shares: usize) {
     let start = (tile + FAR_TILES) * TILE_LINES;
     for (lines, next) in groups.into_iter().zip(next) {
         let (lines, start) = if start < lines.len() { (lines, start) } else { (next, start - lines.len()) };
         let share = start + share * TILE_LINES / shares..start + (share + 1) * TILE_LINES / shares;
-        prefetch_hinted::<HINT>(lines.get(share).unwrap_or_default());
+        prefetch_hinted::<_MM_HINT_T0>(lines.get(share).unwrap_or_default());
     }
 }
 

@@ -43,6 +43,25 @@ struct Configuration {
     rows: [u8; 16],
 }
 
+/// Loads registers 4 and 5 with an instruction.
+macro_rules! load_rows {
+    ($load:literal, $lines:expr, $rows:expr) => {{
+        assert_eq!($lines.len(), 2 * $rows, "two lines for each row");
+        // SAFETY: with the registers configured as `configure` says, this reads 2 `rows` lines, which the assertion found.
+        unsafe {
+            asm!(
+                concat!($load, " tmm4, [{low} + {line}]"),
+                concat!($load, " tmm5, [{high} + {line}]"),
+                low = in(reg) $lines.as_ptr(),
+                high = in(reg) $lines.as_ptr().wrapping_add($rows),
+                line = in(reg) LINE_BYTES,
+                out("tmm4") _, out("tmm5") _,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+    }};
+}
+
 impl Tiles {
     /// Registers 0 to 3: `rows` by 16 words of 32 bits, zero at first. 4 and 5: `rows` lines. 6 and 7: 16 lines.
     ///
@@ -73,20 +92,7 @@ impl Tiles {
     /// If there are not two lines for each row: an error of the caller.
     #[inline]
     pub(super) fn load_rows(&mut self, lines: &[Line]) {
-        assert_eq!(lines.len(), 2 * self.rows, "two lines for each row");
-        // SAFETY: with the registers configured as `configure` says, this reads 2 `rows` lines, which the assertion
-        // found.
-        unsafe {
-            asm!(
-                "tileloadd tmm4, [{low} + {line}]",
-                "tileloadd tmm5, [{high} + {line}]",
-                low = in(reg) lines.as_ptr(),
-                high = in(reg) lines.as_ptr().wrapping_add(self.rows),
-                line = in(reg) LINE_BYTES,
-                out("tmm4") _, out("tmm5") _,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
+        load_rows!("tileloadd", lines, self.rows);
     }
 
     /// The same for rows that come from the second-level cache and pass: the hint keeps them from driving out of the first what stays there.
@@ -95,19 +101,7 @@ impl Tiles {
     /// As [`Self::load_rows`].
     #[inline]
     pub(super) fn load_passing_rows(&mut self, lines: &[Line]) {
-        assert_eq!(lines.len(), 2 * self.rows, "two lines for each row");
-        // SAFETY: as for `load_rows`.
-        unsafe {
-            asm!(
-                "tileloaddt1 tmm4, [{low} + {line}]",
-                "tileloaddt1 tmm5, [{high} + {line}]",
-                low = in(reg) lines.as_ptr(),
-                high = in(reg) lines.as_ptr().wrapping_add(self.rows),
-                line = in(reg) LINE_BYTES,
-                out("tmm4") _, out("tmm5") _,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
+        load_rows!("tileloaddt1", lines, self.rows);
     }
 
     /// Loads a tile of coordinates of a group of records: the low plane, then the high plane.
